@@ -1,0 +1,34 @@
+//! What is true of lines and nodes.
+//!
+//! No socket, no clock, no task: every `handle_*` takes the present as a [`Moment`], every `poll_*` gives what is to be
+//! done, told, or waited for. The same code therefore serves the watcher, the server, the simulator and the tests, which
+//! run a year of beats in seconds.
+//!
+//! * [`alive`]: the ServerAlive rule, to the millisecond: when to probe, when to end.
+//! * [`line`](mod@line): one line's life: dialing, up, suspect, down, backing off; what to do next and what to tell.
+//! * [`node`]: the verdict on a node, a pure function of its lines and of the watcher's own health.
+//! * [`explain`](mod@explain): what the keepalive settings of ssh, sshd and others really do.
+//! * [`cause`], [`event`], [`timing`], [`time`], [`timer`]: the words they share.
+//!
+//! A panic in this crate means a bug in this crate.
+
+pub mod alive;
+pub mod backoff;
+pub mod cause;
+pub mod event;
+pub mod explain;
+pub mod line;
+pub mod node;
+pub mod time;
+pub mod timer;
+pub mod timing;
+
+pub use alive::{Alive, AliveRule, AliveStep, Prober};
+pub use cause::{Cause, Says};
+pub use event::{
+    Evidence, LineEvent, LineStatus, NodeEvent, SshEvidence, TcpEvidence, WatcherEvent,
+};
+pub use line::{Action, Failure, Line, LineConfig, LineState, Observation, Stage};
+pub use node::{Node, NodeState, WatcherHealth, verdict};
+pub use time::Moment;
+pub use timing::{Bound, Count, Interval, Timing, TimingError};

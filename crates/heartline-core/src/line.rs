@@ -1,0 +1,473 @@
+//! One line's life.
+//!
+//! ```text
+//!  idle → dialing → up ⇄ suspect → down(cause) → (backoff) dialing …      paused, by the operator
+//! ```
+//!
+//! Observations come in by [`Line::handle`] and [`Line::handle_timeout`]; afterwards [`Line::poll_action`] and
+//! [`Line::poll_event`] are to be drained, and [`Line::poll_timeout`] says when to come back. What a line shows
+//! ([`LineState`]) and what it is doing (its phase) are two things: a line that is down is dialing, waiting, or rising.
+
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use serde::Serialize;
+
+use crate::alive::{Alive, AliveRule, AliveStep, Prober};
+use crate::backoff::Backoff;
+use crate::cause::Cause;
+use crate::event::{Evidence, LineEvent, LineStatus, TcpEvidence};
+use crate::time::Moment;
+use crate::timer::{Timer, TimerTable};
+use crate::timing::Timing;
+
+mod observe;
+
+/// What a line shows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum LineState {
+    /// Not begun.
+    Idle,
+    /// Dialing for the first time; nothing is known yet.
+    Dialing,
+    /// Its beats are answered.
+    Up,
+    /// A beat is overdue, or the peer ended the session and we are dialing again; the bound has not passed.
+    Suspect(Cause),
+    /// Not usable.
+    Down(Cause),
+    /// Paused by the operator.
+    Paused,
+}
+
+impl LineState {
+    /// The word in JSON and on the terminal.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Idle => "idle",
+            Self::Dialing => "dialing",
+            Self::Up => "up",
+            Self::Suspect(_) => "suspect",
+            Self::Down(_) => "down",
+            Self::Paused => "paused",
+        }
+    }
+
+    /// Why it is not up.
+    pub const fn cause(self) -> Option<Cause> {
+        match self {
+            Self::Suspect(cause) | Self::Down(cause) => Some(cause),
+            Self::Idle | Self::Dialing | Self::Up | Self::Paused => None,
+        }
+    }
+}
+
+/// How far a dial has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Stage {
+    /// Looking the name up.
+    Resolve,
+    /// Through the jump hosts, or the proxy command.
+    Proxy,
+    /// TCP connect.
+    Connect,
+    /// The peer's SSH identification.
+    Banner,
+    /// Key exchange and host key.
+    Kex,
+    /// Authentication.
+    Auth,
+    /// A session stands.
+    Session,
+}
+
+/// What a driver saw.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Observation {
+    /// A dial has come this far.
+    Reached(Stage),
+    /// A dial succeeded: a session stands.
+    Connected,
+    /// A dial failed.
+    DialFailed(Failure),
+    /// A complete packet of the peer that passed its MAC.
+    Life,
+    /// A beat was answered (SUCCESS, FAILURE or UNIMPLEMENTED), after this round trip.
+    Beat(Duration),
+    /// The session is over, by the peer or by the network.
+    Closed(Failure),
+    /// The round trip of a beat that the session sent by itself; its sign of life is told by [`Observation::Life`].
+    RoundTrip(Duration),
+    /// What TCP knows of the connection now; asked for by [`Line::wants_tcp_evidence`].
+    Tcp(TcpEvidence),
+    /// Whether the jump host that the line goes through owes an answer itself.
+    JumpInDoubt(bool),
+    /// The watcher did not run for this long, until now.
+    Stalled(Duration),
+    /// Begin, or dial again at once, whatever the backoff says, and also after a cause that stops dialing.
+    DialNow,
+    /// The operator's pause.
+    Pause,
+    /// The end of the operator's pause.
+    Resume,
+}
+
+/// Why a dial or a session ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Failure {
+    /// The cause.
+    pub cause: Cause,
+    /// For a person; bytes of the peer in it are already escaped.
+    pub detail: Option<String>,
+}
+
+impl Failure {
+    /// A failure with its explanation.
+    pub fn new(cause: Cause, detail: impl Into<String>) -> Self {
+        Self {
+            cause,
+            detail: Some(detail.into()),
+        }
+    }
+}
+
+impl From<Cause> for Failure {
+    fn from(cause: Cause) -> Self {
+        Self {
+            cause,
+            detail: None,
+        }
+    }
+}
+
+/// What a driver is to do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Action {
+    /// Dial.
+    Dial,
+    /// Send a beat.
+    Beat,
+    /// Tear the connection or the dial down at once, with a reset: nobody is there to say goodbye to.
+    Abort,
+    /// End the session cleanly.
+    Disconnect,
+}
+
+/// What a line is to be like.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LineConfig {
+    /// Its timing.
+    pub timing: Timing,
+    /// Makes its jitter its own.
+    pub seed: u64,
+    /// Who sends its routine beats.
+    pub prober: Prober,
+}
+
+/// One line.
+#[derive(Clone, Debug)]
+pub struct Line {
+    timing: Timing,
+    prober: Prober,
+    phase: Phase,
+    state: LineState,
+    since: Moment,
+    last_life: Option<Moment>,
+    timers: TimerTable,
+    backoff: Backoff,
+    evidence: Evidence,
+    tcp: Option<TcpEvidence>,
+    jump_in_doubt: bool,
+    actions: VecDeque<Action>,
+    events: VecDeque<LineEvent>,
+}
+
+/// What a line is doing.
+#[derive(Clone, Debug)]
+enum Phase {
+    /// Nothing, until told.
+    Resting,
+    /// Waiting to dial.
+    Waiting,
+    /// Dialing.
+    Dialing,
+    /// A session stands; `rising` good beats are still wanted before the line is up.
+    Beating {
+        alive: Alive,
+        rising: u32,
+        begun: Moment,
+        /// When the last beat left, or was answered.
+        beat: Moment,
+    },
+}
+
+impl Line {
+    /// An idle line.
+    pub fn new(config: LineConfig, now: Moment) -> Self {
+        Self {
+            timing: config.timing,
+            prober: config.prober,
+            phase: Phase::Resting,
+            state: LineState::Idle,
+            since: now,
+            last_life: None,
+            timers: TimerTable::default(),
+            backoff: Backoff::new(config.seed),
+            evidence: Evidence::default(),
+            tcp: None,
+            jump_in_doubt: false,
+            actions: VecDeque::new(),
+            events: VecDeque::new(),
+        }
+    }
+
+    /// To be called when [`poll_timeout`](Self::poll_timeout) is due.
+    ///
+    /// A call that comes much later than due shows that the watcher did not run; that time counts against nobody.
+    pub fn handle_timeout(&mut self, now: Moment) {
+        let late = self
+            .poll_timeout()
+            .map_or(Duration::ZERO, |due| now.saturating_since(due));
+        if late > Alive::LATE {
+            self.stalled(now, late);
+        }
+        if let Phase::Beating { alive, .. } = &mut self.phase {
+            match alive.handle_timeout(now) {
+                Some(AliveStep::Probe) => self.beat(now),
+                Some(AliveStep::End) => self.end_of_silence(now),
+                None => {}
+            }
+        }
+        while let Some(timer) = self.timers.pop_due(now) {
+            self.fire(now, timer);
+        }
+    }
+
+    /// When [`handle_timeout`](Self::handle_timeout) wants to be called; `None` while only an observation can matter.
+    pub fn poll_timeout(&self) -> Option<Moment> {
+        let alive = match &self.phase {
+            Phase::Beating { alive, .. } => alive.poll_timeout(),
+            Phase::Resting | Phase::Waiting | Phase::Dialing => None,
+        };
+        [alive, self.timers.next()].into_iter().flatten().min()
+    }
+
+    /// The next thing to do.
+    pub fn poll_action(&mut self) -> Option<Action> {
+        self.actions.pop_front()
+    }
+
+    /// The next thing to tell.
+    pub fn poll_event(&mut self) -> Option<LineEvent> {
+        self.events.pop_front()
+    }
+
+    /// Whether a beat is overdue, so that what TCP knows would explain the silence; the driver then reads it before it
+    /// calls [`handle_timeout`](Self::handle_timeout).
+    pub fn wants_tcp_evidence(&self, now: Moment) -> bool {
+        matches!(&self.phase, Phase::Beating { alive, .. } if alive.unanswered(now) > 0)
+    }
+
+    /// What it shows.
+    pub fn state(&self) -> LineState {
+        self.state
+    }
+
+    /// Its peer's last sign of life.
+    pub fn last_life(&self) -> Option<Moment> {
+        self.last_life
+    }
+
+    /// What is known of it.
+    pub fn status(&self) -> LineStatus {
+        LineStatus {
+            state: self.state,
+            since: self.since,
+            last_life: self.last_life,
+            evidence: self.evidence_now(),
+        }
+    }
+
+    /// Its bound.
+    pub fn bound(&self) -> Duration {
+        self.timing.bound().as_duration()
+    }
+
+    fn fire(&mut self, now: Moment, timer: Timer) {
+        match timer {
+            Timer::Dial => {
+                self.actions.push_back(Action::Abort);
+                let cause = match self.evidence.ssh.stage {
+                    Some(Stage::Banner) => Cause::BannerTimeout,
+                    Some(Stage::Kex) => Cause::KexTimeout,
+                    Some(Stage::Auth | Stage::Session) => Cause::AuthTimeout,
+                    Some(Stage::Resolve) => Cause::Dns,
+                    Some(Stage::Proxy | Stage::Connect) | None => Cause::Silent,
+                };
+                self.dial_failed(now, Failure::new(cause, "the dial took too long"));
+            }
+            Timer::Retry => self.dial(now),
+            Timer::Rise => {
+                if matches!(self.phase, Phase::Beating { rising: 1.., .. }) {
+                    self.beat(now);
+                }
+            }
+            Timer::Doubt => {
+                self.count_unanswered(now);
+                if self.state == LineState::Up {
+                    let cause = self.silence(now);
+                    self.show(now, LineState::Suspect(cause));
+                }
+                // What TCP says of this beat tells a cut line from a hung sshd: the last one may have been acknowledged
+                // just before the cut.
+                if matches!(self.phase, Phase::Beating { .. }) {
+                    self.beat(now);
+                }
+            }
+            Timer::Patience => {
+                if let LineState::Suspect(cause) = self.state {
+                    self.show(now, LineState::Down(cause));
+                }
+            }
+        }
+    }
+
+    fn dial(&mut self, now: Moment) {
+        self.phase = Phase::Dialing;
+        self.tcp = None;
+        self.jump_in_doubt = false;
+        self.evidence.ssh.stage = None;
+        self.timers.stop(Timer::Retry);
+        self.timers
+            .set(Timer::Dial, now + self.timing.dial_timeout());
+        self.actions.push_back(Action::Dial);
+        if self.state == LineState::Idle {
+            self.show(now, LineState::Dialing);
+        }
+    }
+
+    fn beat(&mut self, now: Moment) {
+        self.actions.push_back(Action::Beat);
+        let mut answered = false;
+        if let Phase::Beating {
+            alive,
+            rising,
+            beat,
+            ..
+        } = &mut self.phase
+        {
+            // A peer whose replies cannot be told apart (UNIMPLEMENTED) proves by them that it lives all the same.
+            answered = *rising > 0 && alive.last_life() > *beat;
+            *rising = rising.saturating_sub(answered.into());
+            answered &= *rising == 0;
+            *beat = now;
+        }
+        if answered {
+            self.show(now, LineState::Up);
+        }
+        self.evidence.ssh.unanswered = self.evidence.ssh.unanswered.saturating_add(1);
+    }
+
+    /// Half an interval after a beat is due; on a grid, since nothing hangs on its exactness and lines that look at their
+    /// sessions together wake the process once.
+    fn doubt_after(&mut self, life: Moment) {
+        let interval = self.timing.interval.as_duration();
+        let at = life + interval + interval / 2;
+        self.timers.set(Timer::Doubt, at.ceil_to(interval / 16));
+    }
+
+    fn count_unanswered(&mut self, now: Moment) {
+        if let (Prober::Session, Phase::Beating { alive, .. }) = (self.prober, &self.phase) {
+            self.evidence.ssh.unanswered = alive.unanswered(now);
+        }
+    }
+
+    /// The bound has passed without a sign of life: both ends go, and the line is down.
+    fn end_of_silence(&mut self, now: Moment) {
+        let cause = self.silence(now);
+        self.count_unanswered(now);
+        self.actions.push_back(Action::Abort);
+        self.session_over(now);
+        self.show(now, LineState::Down(cause));
+        self.retry_after(now, cause);
+    }
+
+    /// Why nothing comes back: a jump host that is silent itself explains it, and a kernel that acknowledges lives. It may
+    /// put an acknowledgement off for 40 to 200 ms, longer than a short interval; so one that came since the first
+    /// unanswered beat left says as much as all of them.
+    fn silence(&self, now: Moment) -> Cause {
+        let beaten = self.last_life.unwrap_or(now) + self.timing.interval.as_duration();
+        let acked_since = |tcp: TcpEvidence| {
+            let ago = Duration::from_millis(tcp.last_ack_ms.into());
+            tcp.retransmits == 0 && now.saturating_since(beaten) > ago
+        };
+        match self.tcp {
+            _ if self.jump_in_doubt => Cause::JumpDown,
+            Some(tcp) if tcp.all_acked() || acked_since(tcp) => Cause::SshdHung,
+            _ => Cause::Silent,
+        }
+    }
+
+    fn dial_failed(&mut self, now: Moment, failure: Failure) {
+        self.timers.stop(Timer::Dial);
+        let cause = failure.cause;
+        self.evidence.ssh.detail = failure.detail;
+        self.timers.stop(Timer::Patience);
+        self.show(now, LineState::Down(cause));
+        self.retry_after(now, cause);
+    }
+
+    fn retry_after(&mut self, now: Moment, cause: Cause) {
+        if cause.stops_dialing() {
+            self.phase = Phase::Resting;
+            return;
+        }
+        self.phase = Phase::Waiting;
+        let wait = self.backoff.next(cause);
+        self.timers.set(Timer::Retry, now + wait);
+    }
+
+    /// Whether the session that is over here, if there was one, had lasted.
+    fn session_over(&mut self, now: Moment) -> bool {
+        let lasted = matches!(&self.phase, Phase::Beating { begun, .. }
+            if now.saturating_since(*begun) >= Self::LASTED);
+        if lasted {
+            self.backoff.reset();
+        }
+        self.phase = Phase::Resting;
+        self.timers.clear();
+        lasted
+    }
+
+    fn show(&mut self, now: Moment, to: LineState) {
+        if to == self.state {
+            return;
+        }
+        let from = std::mem::replace(&mut self.state, to);
+        if from.word() != to.word() {
+            self.since = now;
+        }
+        self.events.push_back(LineEvent {
+            at: now,
+            from,
+            to,
+            after: self.last_life.map(|life| now.saturating_since(life)),
+            evidence: self.evidence_now(),
+        });
+    }
+
+    /// A session that lasted this long was a good one: when the peer ends it we dial at once, and the backoff begins
+    /// anew. A shorter one counts as a failed dial, so that a peer that ends every session never sees a login storm.
+    pub const LASTED: Duration = Duration::from_secs(30);
+
+    fn evidence_now(&self) -> Evidence {
+        Evidence {
+            tcp: self.tcp,
+            ..self.evidence.clone()
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

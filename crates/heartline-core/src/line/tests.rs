@@ -1,0 +1,402 @@
+use std::time::Duration;
+
+use proptest::prelude::*;
+
+use super::*;
+use crate::timing::{Count, Interval};
+
+fn ms(ms: u64) -> Duration {
+    Duration::from_millis(ms)
+}
+
+/// A line and a peer that is well or dead, in virtual time.
+struct Bed {
+    line: Line,
+    prober: Prober,
+    /// What a session that beats by itself last heard.
+    heard: Moment,
+    now: Moment,
+    peer: Peer,
+    /// Of a peer that hangs.
+    tcp: TcpEvidence,
+    said: Vec<LineEvent>,
+    dials: Vec<Moment>,
+    aborts: Vec<Moment>,
+}
+
+#[derive(Clone, Copy, PartialEq)]
+enum Peer {
+    Well,
+    Silent,
+    /// Acknowledges by TCP, answers nothing.
+    Hung,
+    Refusing,
+    AuthRefusing,
+    /// Lets us in and ends the session at once.
+    Ending,
+}
+
+impl Bed {
+    fn new(interval_ms: u64, count: u32) -> Self {
+        Self::with(interval_ms, count, Prober::Us)
+    }
+
+    fn with(interval_ms: u64, count: u32, prober: Prober) -> Self {
+        let timing = Timing {
+            interval: Interval::new(ms(interval_ms)).unwrap(),
+            count: Count::new(count).unwrap(),
+            ..Timing::default()
+        };
+        let config = LineConfig {
+            timing,
+            seed: 1,
+            prober,
+        };
+        let mut line = Line::new(config, Moment::START);
+        line.handle(Moment::START, Observation::DialNow);
+        let mut bed = Self {
+            line,
+            prober,
+            heard: Moment::START,
+            now: Moment::START,
+            peer: Peer::Well,
+            tcp: TcpEvidence::default(),
+            said: Vec::new(),
+            dials: Vec::new(),
+            aborts: Vec::new(),
+        };
+        bed.drain();
+        bed
+    }
+
+    fn drain(&mut self) {
+        while let Some(action) = self.line.poll_action() {
+            match action {
+                Action::Dial => {
+                    self.dials.push(self.now);
+                    self.answer_dial();
+                }
+                Action::Beat => {
+                    if self.peer == Peer::Well {
+                        self.now = self.now + ms(1);
+                        self.line.handle(self.now, Observation::Beat(ms(1)));
+                    }
+                }
+                Action::Abort => self.aborts.push(self.now),
+                Action::Disconnect => {}
+            }
+        }
+        while let Some(event) = self.line.poll_event() {
+            self.said.push(event);
+        }
+    }
+
+    fn answer_dial(&mut self) {
+        let seen = match self.peer {
+            Peer::Well => Observation::Connected,
+            Peer::Ending => {
+                self.line.handle(self.now, Observation::Connected);
+                self.line.handle(self.now, Observation::Beat(ms(1)));
+                Observation::Closed(Cause::ClosedByPeer.into())
+            }
+            Peer::Refusing => Observation::DialFailed(Cause::Refused.into()),
+            Peer::AuthRefusing => Observation::DialFailed(Cause::AuthRefused.into()),
+            Peer::Silent | Peer::Hung => return,
+        };
+        self.line.handle(self.now, seen);
+    }
+
+    fn run_for(&mut self, time: Duration) {
+        let until = self.now + time;
+        while let Some(due) = self.line.poll_timeout().filter(|due| *due <= until) {
+            self.now = self.now.max(due);
+            self.hear();
+            if self.line.wants_tcp_evidence(self.now) && self.peer == Peer::Hung {
+                self.line.handle(self.now, Observation::Tcp(self.tcp));
+            }
+            self.line.handle_timeout(self.now);
+            self.drain();
+        }
+        self.now = self.now.max(until);
+        self.hear();
+    }
+
+    /// A session that beats by itself to a peer that is well has heard its last answer a millisecond after the last
+    /// interval that is over.
+    fn hear(&mut self) {
+        let Some(life) = self.line.status().last_life else {
+            return;
+        };
+        if self.prober == Prober::Us || self.peer != Peer::Well {
+            return;
+        }
+        let each = self.line.timing.interval.as_duration() + ms(1);
+        let whole = self.now.saturating_since(life).as_nanos() / each.as_nanos();
+        self.heard = life + each * u32::try_from(whole).unwrap();
+        if whole > 0 {
+            self.line.handle(self.heard, Observation::Life);
+        }
+    }
+
+    fn states(&self) -> Vec<LineState> {
+        self.said.iter().map(|event| event.to).collect()
+    }
+}
+
+#[test]
+fn a_cut_line_is_doubted_then_down_at_the_bound_and_up_again_after_rise_beats() {
+    let mut bed = Bed::new(1_000, 1);
+    bed.run_for(ms(10_000));
+    assert_eq!(bed.states(), [LineState::Dialing, LineState::Up]);
+    bed.peer = Peer::Silent;
+    bed.run_for(ms(60_000));
+    assert_eq!(
+        bed.states().get(2..),
+        Some(
+            &[
+                LineState::Suspect(Cause::Silent),
+                LineState::Down(Cause::Silent)
+            ][..]
+        )
+    );
+    assert_eq!(bed.said.last().unwrap().after, Some(ms(2_000)));
+    assert!(!bed.aborts.is_empty());
+    bed.peer = Peer::Well;
+    bed.run_for(ms(90_000));
+    assert_eq!(bed.line.state(), LineState::Up);
+    assert_eq!(bed.states().len(), 5, "one event for the healing");
+}
+
+#[test]
+fn a_kernel_that_acknowledges_makes_it_sshd_hung() {
+    let mut bed = Bed::new(1_000, 1);
+    bed.run_for(ms(5_000));
+    bed.peer = Peer::Hung;
+    bed.run_for(ms(2_500));
+    assert_eq!(bed.line.state(), LineState::Down(Cause::SshdHung));
+}
+
+#[test]
+fn at_a_short_interval_the_last_acknowledgement_may_still_be_on_its_way() {
+    for (last_ack_ms, retransmits, cause) in [
+        (32, 0, Cause::SshdHung),
+        (1_000, 0, Cause::Silent),
+        (32, 1, Cause::Silent),
+    ] {
+        let mut bed = Bed::new(50, 20);
+        bed.run_for(ms(500));
+        bed.peer = Peer::Hung;
+        bed.tcp = TcpEvidence {
+            unacked: 1,
+            last_ack_ms,
+            retransmits,
+            ..TcpEvidence::default()
+        };
+        bed.run_for(ms(1_200));
+        assert_eq!(bed.line.state(), LineState::Down(cause), "{:?}", bed.tcp);
+    }
+}
+
+#[test]
+fn a_session_ended_by_the_peer_is_no_down_if_a_dial_brings_it_back() {
+    let mut bed = Bed::new(5_000, 1);
+    bed.run_for(ms(60_000));
+    bed.line
+        .handle(bed.now, Observation::Closed(Cause::ClosedByPeer.into()));
+    bed.drain();
+    bed.run_for(ms(60_000));
+    assert_eq!(
+        bed.states(),
+        [
+            LineState::Dialing,
+            LineState::Up,
+            LineState::Suspect(Cause::ClosedByPeer),
+            LineState::Up
+        ]
+    );
+}
+
+#[test]
+fn a_session_ended_by_the_peer_is_down_with_the_cause_that_the_next_dial_meets() {
+    let mut bed = Bed::new(5_000, 1);
+    bed.run_for(ms(60_000));
+    bed.peer = Peer::Refusing;
+    bed.line
+        .handle(bed.now, Observation::Closed(Cause::ClosedByPeer.into()));
+    bed.drain();
+    assert_eq!(bed.line.state(), LineState::Down(Cause::Refused));
+}
+
+#[test]
+fn a_session_ended_by_the_peer_is_down_at_the_bound_while_the_next_dial_meets_silence() {
+    let mut bed = Bed::new(1_000, 1);
+    bed.run_for(ms(60_000));
+    bed.peer = Peer::Silent;
+    bed.line
+        .handle(bed.now, Observation::Closed(Cause::Reset.into()));
+    bed.drain();
+    bed.run_for(ms(2_000));
+    assert_eq!(bed.line.state(), LineState::Down(Cause::Reset));
+    assert!(bed.said.last().unwrap().after.unwrap() <= ms(2_000));
+}
+
+#[test]
+fn a_peer_that_ends_every_session_sees_no_login_storm() {
+    let mut bed = Bed::new(1_000, 1);
+    bed.peer = Peer::Ending;
+    bed.line
+        .handle(bed.now, Observation::Closed(Cause::ClosedByPeer.into()));
+    bed.drain();
+    bed.run_for(Duration::from_hours(1));
+    // Full jitter below a ceiling of 60 s: 30 s on average.
+    assert!(
+        (60..250).contains(&bed.dials.len()),
+        "{} dials in an hour",
+        bed.dials.len()
+    );
+    let gaps = bed.dials.windows(2).map(|w| w[1].saturating_since(w[0]));
+    let soon = gaps.filter(|gap| *gap < Duration::from_secs(1));
+    assert_eq!(soon.count(), 1, "one dial at once, and no other");
+}
+
+#[test]
+fn refused_login_is_not_tried_again_until_told() {
+    let mut bed = Bed::new(1_000, 1);
+    bed.run_for(ms(5_000));
+    bed.peer = Peer::AuthRefusing;
+    bed.line
+        .handle(bed.now, Observation::Closed(Cause::ClosedByPeer.into()));
+    bed.drain();
+    bed.run_for(Duration::from_hours(100));
+    assert_eq!(bed.dials.len(), 2);
+    assert_eq!(bed.line.state(), LineState::Down(Cause::AuthRefused));
+    assert_eq!(bed.line.poll_timeout(), None);
+    bed.peer = Peer::Well;
+    bed.line.handle(bed.now, Observation::DialNow);
+    bed.drain();
+    bed.run_for(ms(5_000));
+    assert_eq!(bed.line.state(), LineState::Up);
+}
+
+#[test]
+fn a_dial_that_never_ends_is_ended() {
+    let mut bed = Bed::new(1_000, 1);
+    bed.run_for(ms(5_000));
+    bed.peer = Peer::Silent;
+    bed.run_for(Duration::from_mins(10));
+    assert!(bed.dials.len() > 3);
+    assert!(bed.aborts.len() >= bed.dials.len() - 1);
+}
+
+#[test]
+fn a_stopped_watcher_calls_nobody_down_nor_even_doubts() {
+    for prober in [Prober::Us, Prober::Session] {
+        let mut bed = Bed::with(1_000, 1, prober);
+        bed.run_for(ms(10_300));
+        bed.now = bed.now + Duration::from_secs(20);
+        // Nothing was sent meanwhile, so nothing was answered; that comes a moment after we run again.
+        bed.line.handle_timeout(bed.now);
+        bed.drain();
+        bed.now = bed.now + ms(5);
+        bed.line.handle(bed.now, Observation::Life);
+        bed.run_for(ms(30_000));
+        assert_eq!(bed.states(), [LineState::Dialing, LineState::Up]);
+    }
+}
+
+#[test]
+fn a_paused_line_rests_until_resumed() {
+    let mut bed = Bed::new(1_000, 1);
+    bed.run_for(ms(3_000));
+    bed.line.handle(bed.now, Observation::Pause);
+    bed.drain();
+    let dials = bed.dials.len();
+    bed.run_for(Duration::from_hours(1));
+    assert_eq!(bed.dials.len(), dials);
+    assert_eq!(bed.line.state(), LineState::Paused);
+    bed.line.handle(bed.now, Observation::Resume);
+    bed.drain();
+    bed.run_for(ms(3_000));
+    assert_eq!(bed.line.state(), LineState::Up);
+}
+
+#[test]
+fn a_peer_whose_replies_are_not_told_apart_comes_up_by_its_signs_of_life() {
+    let mut bed = Bed::new(1_000, 1);
+    bed.peer = Peer::Silent;
+    bed.line.handle(bed.now, Observation::Pause);
+    bed.line.handle(bed.now, Observation::Resume);
+    bed.line.handle(bed.now, Observation::Connected);
+    bed.drain();
+    for _ in 0..3 {
+        bed.line.handle(bed.now + ms(1), Observation::Life);
+        bed.run_for(ms(1_000));
+    }
+    assert_eq!(bed.line.state(), LineState::Up);
+}
+
+#[test]
+fn silence_behind_a_silent_jump_host_is_the_jump_hosts() {
+    let mut bed = Bed::new(1_000, 1);
+    bed.run_for(ms(5_000));
+    bed.peer = Peer::Silent;
+    bed.line.handle(bed.now, Observation::JumpInDoubt(true));
+    bed.run_for(ms(2_000));
+    assert_eq!(bed.line.state(), LineState::Down(Cause::JumpDown));
+}
+
+proptest! {
+    /// Cut at any phase: down no later than the bound after the last sign of life, and not before the silence began;
+    /// whoever sends the beats.
+    #[test]
+    fn down_by_the_bound_at_any_phase(
+        interval in 100_u64..10_000,
+        count in 1_u32..4,
+        cut in 0_u64..100_000,
+        by_session: bool,
+    ) {
+        let prober = if by_session { Prober::Session } else { Prober::Us };
+        let mut bed = Bed::with(interval, count, prober);
+        bed.run_for(ms(cut));
+        prop_assert_eq!(bed.line.state(), LineState::Up);
+        bed.peer = Peer::Silent;
+        let bound = bed.line.bound();
+        bed.run_for(bound + ms(1));
+        prop_assert_eq!(bed.line.state(), LineState::Down(Cause::Silent));
+        let after = bed.said.last().unwrap().after.unwrap();
+        prop_assert!(after <= bound, "{:?} > {:?}", after, bound);
+    }
+
+    /// No order of observations makes it panic, or wait for nothing while it is neither resting nor paused.
+    #[test]
+    fn takes_any_observation_at_any_time(
+        script in prop::collection::vec((0_u8..12, 0_u64..5_000), 0..200),
+    ) {
+        let mut bed = Bed::new(1_000, 2);
+        bed.peer = Peer::Silent;
+        for (what, wait) in script {
+            bed.run_for(ms(wait));
+            let seen = match what {
+                0 => Observation::Connected,
+                1 => Observation::Life,
+                2 => Observation::Beat(ms(3)),
+                3 => Observation::Closed(Cause::Reset.into()),
+                4 => Observation::DialFailed(Cause::Refused.into()),
+                5 => Observation::DialFailed(Cause::HostKeyChanged.into()),
+                6 => Observation::Stalled(ms(wait)),
+                7 => Observation::DialNow,
+                8 => Observation::Pause,
+                9 => Observation::Resume,
+                10 => Observation::Tcp(TcpEvidence::default()),
+                _ => Observation::Reached(Stage::Kex),
+            };
+            bed.line.handle(bed.now, seen);
+            bed.drain();
+            let rests = match bed.line.state() {
+                LineState::Down(cause) => cause.stops_dialing(),
+                state => state == LineState::Paused,
+            };
+            prop_assert!(rests || bed.line.poll_timeout().is_some());
+        }
+    }
+}

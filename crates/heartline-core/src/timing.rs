@@ -1,0 +1,201 @@
+//! How often to beat and how long to wait: the numbers a person sets, checked once.
+
+use std::fmt;
+use std::time::Duration;
+
+use thiserror::Error;
+
+/// Time between beats, as `ServerAliveInterval`; a fraction of a second is allowed.
+///
+/// From 10 ms to 2 147 483 647 s. Rule of thumb: the round-trip time must stay well under it, and a firewall's idle
+/// timeout above it; 5 s suits most networks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Interval(Duration);
+
+impl Interval {
+    /// Checks the range.
+    pub fn new(interval: Duration) -> Result<Self, TimingError> {
+        if interval.is_zero() {
+            return Err(TimingError::IntervalZero);
+        }
+        if interval < Self::MIN || interval > Self::MAX {
+            return Err(TimingError::IntervalRange { came: interval });
+        }
+        Ok(Self(interval))
+    }
+
+    /// As a duration.
+    pub const fn as_duration(self) -> Duration {
+        self.0
+    }
+
+    /// How much earlier than due a beat may leave so that beats leave together: 1 % of the interval, 50 ms at most.
+    pub fn slack(self) -> Duration {
+        (self.0 / 100).min(Duration::from_millis(50))
+    }
+
+    /// 5 s.
+    pub const DEFAULT: Self = Self(Duration::from_secs(5));
+    /// 10 ms.
+    pub const MIN: Duration = Duration::from_millis(10);
+    /// `INT_MAX` seconds, the largest value ssh takes.
+    pub const MAX: Duration = Duration::from_secs(i32::MAX as u64);
+}
+
+/// How many beats may go unanswered, as `ServerAliveCountMax`: 1 to 2 147 483 647.
+///
+/// Zero is refused: with it OpenSSH's client kills a healthy idle session at the first interval (facts/keepalive.md,
+/// section 1), which nobody wants of a watcher.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Count(u32);
+
+impl Count {
+    /// Checks the range.
+    pub fn new(count: u32) -> Result<Self, TimingError> {
+        match count {
+            0 => Err(TimingError::CountZero),
+            1..=Self::MAX => Ok(Self(count)),
+            came => Err(TimingError::CountRange { came }),
+        }
+    }
+
+    /// As a number.
+    pub const fn get(self) -> u32 {
+        self.0
+    }
+
+    /// 1: an end two intervals after the last sign of life.
+    pub const DEFAULT: Self = Self(1);
+    /// `INT_MAX`, the largest value ssh takes.
+    pub const MAX: u32 = i32::MAX as u32;
+}
+
+/// The stated maximum from the peer's last sign of life to the end: `interval · (count + 1)`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Bound(Duration);
+
+impl Bound {
+    /// The rule of OpenSSH's client (clientloop.c, `server_alive_check`): probes at 1, 2 … count intervals, the end
+    /// at the tick after the last of them.
+    pub fn of(interval: Interval, count: Count) -> Self {
+        Self(
+            interval
+                .as_duration()
+                .saturating_mul(count.get().saturating_add(1)),
+        )
+    }
+
+    /// As a duration.
+    pub const fn as_duration(self) -> Duration {
+        self.0
+    }
+}
+
+impl fmt::Display for Bound {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:?}", self.0)
+    }
+}
+
+/// All the timing of one line.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Timing {
+    /// Time between beats.
+    pub interval: Interval,
+    /// Beats that may go unanswered.
+    pub count: Count,
+    /// Good beats in a row before a line that was down is up again; 1 or more.
+    pub rise: u32,
+    /// The most that one stage of a dial (TCP connect, banner, key exchange, authentication) may take.
+    pub stage_timeout: Duration,
+}
+
+impl Timing {
+    /// The bound of these.
+    pub fn bound(&self) -> Bound {
+        Bound::of(self.interval, self.count)
+    }
+
+    /// The most that a whole dial may take, whatever its stages do. The stages' own deadlines come first; this one
+    /// stands behind them.
+    pub fn dial_timeout(&self) -> Duration {
+        self.stage_timeout.saturating_mul(Self::DIAL_STAGES + 1)
+    }
+
+    /// 10 s.
+    pub const DEFAULT_STAGE_TIMEOUT: Duration = Duration::from_secs(10);
+    /// 2 beats.
+    pub const DEFAULT_RISE: u32 = 2;
+    const DIAL_STAGES: u32 = 4;
+}
+
+impl Default for Timing {
+    fn default() -> Self {
+        Self {
+            interval: Interval::DEFAULT,
+            count: Count::DEFAULT,
+            rise: Self::DEFAULT_RISE,
+            stage_timeout: Self::DEFAULT_STAGE_TIMEOUT,
+        }
+    }
+}
+
+/// Why a number a person set is refused.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+#[non_exhaustive]
+pub enum TimingError {
+    /// 0 means "off" to ssh; a watcher that never asks would never know.
+    #[error("interval 0 would never beat; give 10ms or more")]
+    IntervalZero,
+    /// Outside 10 ms … `INT_MAX` s.
+    #[error("interval {came:?} is out of range; give 10ms to 2147483647 seconds")]
+    IntervalRange {
+        /// What was given.
+        came: Duration,
+    },
+    /// 0 kills healthy sessions.
+    #[error("count 0 would end a healthy session at its first interval; give 1 or more")]
+    CountZero,
+    /// Over `INT_MAX`.
+    #[error("count {came} is out of range; give 1 to 2147483647")]
+    CountRange {
+        /// What was given.
+        came: u32,
+    },
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn bound_is_interval_times_count_plus_one() {
+        let interval = Interval::new(Duration::from_secs(15)).unwrap();
+        let count = Count::new(3).unwrap();
+        assert_eq!(
+            Bound::of(interval, count).as_duration(),
+            Duration::from_mins(1)
+        );
+    }
+
+    #[test]
+    fn out_of_range_is_refused() {
+        assert_eq!(
+            Interval::new(Duration::ZERO),
+            Err(TimingError::IntervalZero)
+        );
+        assert!(Interval::new(Duration::from_millis(9)).is_err());
+        assert!(Interval::new(Duration::from_secs(2_147_483_647)).is_ok());
+        assert!(Interval::new(Duration::from_secs(2_147_483_648)).is_err());
+        assert_eq!(Count::new(0), Err(TimingError::CountZero));
+        assert!(Count::new(2_147_483_647).is_ok());
+        assert!(Count::new(2_147_483_648).is_err());
+    }
+
+    #[test]
+    fn slack_is_one_percent_and_fifty_milliseconds_at_most() {
+        let slack = |s| Interval::new(Duration::from_secs(s)).unwrap().slack();
+        assert_eq!(slack(1), Duration::from_millis(10));
+        assert_eq!(slack(60), Duration::from_millis(50));
+    }
+}

@@ -1,0 +1,101 @@
+//! What the kernel knows of a TCP connection: `TCP_INFO` (Linux, tcp(7)).
+//!
+//! The one crate of the house with unsafe code, because no safe crate offers this socket option. It holds nothing else.
+
+use std::io;
+use std::os::fd::{AsFd, AsRawFd};
+
+/// The fields of `struct tcp_info` (linux/tcp.h) that explain a silence.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct TcpInfo {
+    /// Segments sent and not acknowledged (`tcpi_unacked`).
+    pub unacked: u32,
+    /// Bytes that our own side has not been able to send yet (`tcpi_notsent_bytes`).
+    pub unsent: u32,
+    /// Retransmissions in a row of the first of them (`tcpi_retransmits`).
+    pub retransmits: u8,
+    /// How often the retransmission timer was doubled (`tcpi_backoff`).
+    pub backoff: u8,
+    /// Milliseconds since the last acknowledgement arrived (`tcpi_last_ack_recv`).
+    pub last_ack_ms: u32,
+    /// Smoothed round trip in microseconds (`tcpi_rtt`).
+    pub rtt_us: u32,
+}
+
+/// Reads `TCP_INFO` of a connected TCP socket.
+///
+/// # Errors
+/// What getsockopt(2) says: `ENOTSOCK` and `EOPNOTSUPP` for what is not a TCP socket, `ENOPROTOOPT` on a kernel
+/// without it.
+#[cfg(target_os = "linux")]
+pub fn tcp_info(socket: impl AsFd) -> io::Result<TcpInfo> {
+    use std::mem::{MaybeUninit, size_of};
+
+    // Zeroed, so that what an older kernel with a shorter structure leaves out reads as 0.
+    let mut info = MaybeUninit::<libc::tcp_info>::zeroed();
+    let mut len = libc::socklen_t::try_from(size_of::<libc::tcp_info>()).unwrap_or(0);
+    // SAFETY: the descriptor is borrowed and therefore open; `info` is valid for writes of `len` bytes, and the kernel
+    // writes no more than `len`.
+    let done = unsafe {
+        libc::getsockopt(
+            socket.as_fd().as_raw_fd(),
+            libc::IPPROTO_TCP,
+            libc::TCP_INFO,
+            info.as_mut_ptr().cast(),
+            &raw mut len,
+        )
+    };
+    if done != 0 {
+        return Err(io::Error::last_os_error());
+    }
+    // SAFETY: every field of `struct tcp_info` is an integer, for which all bit patterns, zeroes included, are valid.
+    let info = unsafe { info.assume_init() };
+    Ok(TcpInfo {
+        unacked: info.tcpi_unacked,
+        unsent: info.tcpi_notsent_bytes,
+        retransmits: info.tcpi_retransmits,
+        backoff: info.tcpi_backoff,
+        last_ack_ms: info.tcpi_last_ack_recv,
+        rtt_us: info.tcpi_rtt,
+    })
+}
+
+/// Reads `TCP_INFO` of a connected TCP socket; not on this system.
+///
+/// # Errors
+/// Always `Unsupported`.
+#[cfg(not(target_os = "linux"))]
+pub fn tcp_info(socket: impl AsFd) -> io::Result<TcpInfo> {
+    let _ = socket.as_fd().as_raw_fd();
+    Err(io::ErrorKind::Unsupported.into())
+}
+
+#[cfg(all(test, target_os = "linux"))]
+mod tests {
+    use std::io::Write;
+    use std::net::{TcpListener, TcpStream, UdpSocket};
+    use std::time::{Duration, Instant};
+
+    use super::*;
+
+    #[test]
+    fn a_peer_that_is_frozen_still_acknowledges() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let mut stream = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        stream.write_all(b"a beat that nobody reads").unwrap();
+        let until = Instant::now() + Duration::from_secs(5);
+        while tcp_info(&stream).unwrap().unacked > 0 {
+            assert!(Instant::now() < until, "never acknowledged");
+            std::thread::yield_now();
+        }
+        let info = tcp_info(&stream).unwrap();
+        assert_eq!((info.retransmits, info.backoff), (0, 0));
+        assert!(info.rtt_us > 0);
+    }
+
+    #[test]
+    fn what_is_not_tcp_is_an_error() {
+        let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
+        assert!(tcp_info(&socket).is_err());
+    }
+}

@@ -1,0 +1,37 @@
+//! One SSH connection: settings, dial, host key, authentication, beats.
+//!
+//! ```text
+//!  Invocation ─ settings ─→ Settings ─ target ─→ Target ─ dial ─→ Session ─→ beats
+//!                ssh -G, or      keys, known hosts,    socket, preamble, russh,
+//!                our parser      jump hosts            identity, hostkey
+//! ```
+//!
+//! russh is seen here and in heartline-serve alone. Everything that waits has a deadline that is ours: the stages of a
+//! dial here, a session's life in heartline-core, which the engine drives.
+
+mod algorithms;
+mod clock;
+mod conversation;
+mod dial;
+mod escape;
+mod handler;
+mod hold;
+mod jump;
+mod preamble;
+mod proxy_command;
+mod session;
+mod socket;
+mod target;
+mod wire;
+
+pub mod hostkey;
+pub mod identity;
+pub mod settings;
+
+pub use algorithms::NoneSupported;
+pub use clock::Clock;
+pub use dial::{Dialer, Progress, addresses};
+pub use escape::escape;
+pub use session::{Beat, Established, GOODBYE, Peer, Session};
+pub use socket::{ConnectError, resolve};
+pub use target::{PrepareError, Preparer, Target};

@@ -1,0 +1,226 @@
+//! What stands in the file.
+
+use std::fs;
+use std::io::Read;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use serde::Deserialize;
+
+use super::duration;
+use super::error::{ConfigError, Place};
+
+/// The whole file.
+#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ConfigFile {
+    /// What every node has unless it says otherwise.
+    #[serde(default)]
+    pub defaults: TimingEntry,
+    /// The nodes.
+    #[serde(default, rename = "node")]
+    pub nodes: Vec<NodeEntry>,
+}
+
+/// Timing; what is left out comes from the defaults, then from ssh_config, then from heartline.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TimingEntry {
+    /// Time between beats.
+    #[serde(default, deserialize_with = "duration::deserialize")]
+    pub interval: Option<Duration>,
+    /// Beats that may go unanswered.
+    pub count: Option<u32>,
+    /// Good beats before a line that was down is up.
+    pub rise: Option<u32>,
+    /// The most that each stage of a dial may take.
+    #[serde(default, deserialize_with = "duration::deserialize")]
+    pub connect_timeout: Option<Duration>,
+}
+
+/// One node.
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct NodeEntry {
+    /// Its name; also where to go, unless `host` says otherwise.
+    pub name: String,
+    /// `[user@]host[:port]`, or a `Host` of ssh_config.
+    pub host: Option<String>,
+    /// Its lines; one to `host` where there are none.
+    #[serde(default, rename = "line")]
+    pub lines: Vec<LineEntry>,
+    /// Watched, but paused by the operator.
+    #[serde(default)]
+    pub paused: bool,
+    /// As ssh's `-l`.
+    pub user: Option<String>,
+    /// As ssh's `-p`.
+    pub port: Option<u16>,
+    /// As ssh's `-i`.
+    pub identity_file: Option<PathBuf>,
+    /// Time between beats.
+    #[serde(default, deserialize_with = "duration::deserialize")]
+    pub interval: Option<Duration>,
+    /// Beats that may go unanswered.
+    pub count: Option<u32>,
+    /// Good beats before a line that was down is up.
+    pub rise: Option<u32>,
+    /// The most that each stage of a dial may take.
+    #[serde(default, deserialize_with = "duration::deserialize")]
+    pub connect_timeout: Option<Duration>,
+}
+
+/// One line.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct LineEntry {
+    /// Address or name to dial.
+    pub host: String,
+    /// Interface to leave by.
+    pub dev: Option<String>,
+    /// Source address.
+    pub src: Option<String>,
+    /// Jump host.
+    pub jump: Option<String>,
+    /// TCP port.
+    pub port: Option<u16>,
+    /// What people call it.
+    pub name: Option<String>,
+}
+
+impl ConfigFile {
+    /// Reads a file.
+    pub fn read(path: &Path) -> Result<Self, ConfigError> {
+        let failed = |source| ConfigError::Unreadable {
+            path: path.to_owned(),
+            source,
+        };
+        let mut text = String::new();
+        let file = fs::File::open(path).map_err(failed)?;
+        file.take(MAX_BYTES + 1)
+            .read_to_string(&mut text)
+            .map_err(failed)?;
+        if text.len() as u64 > MAX_BYTES {
+            return Err(ConfigError::TooLarge {
+                path: path.to_owned(),
+                limit: MAX_BYTES,
+            });
+        }
+        Self::parse(&text, path)
+    }
+
+    /// Reads a text; `path` is for errors only.
+    pub fn parse(text: &str, path: &Path) -> Result<Self, ConfigError> {
+        toml::from_str(text).map_err(|error| ConfigError::Syntax {
+            place: Place::of(path, text, error.span()),
+            what: error.message().to_owned(),
+        })
+    }
+}
+
+impl NodeEntry {
+    /// Its own timing.
+    pub fn timing(&self) -> TimingEntry {
+        TimingEntry {
+            interval: self.interval,
+            count: self.count,
+            rise: self.rise,
+            connect_timeout: self.connect_timeout,
+        }
+    }
+}
+
+impl TimingEntry {
+    /// These, and for what they leave out the others.
+    #[must_use]
+    pub fn or(self, others: Self) -> Self {
+        Self {
+            interval: self.interval.or(others.interval),
+            count: self.count.or(others.count),
+            rise: self.rise.or(others.rise),
+            connect_timeout: self.connect_timeout.or(others.connect_timeout),
+        }
+    }
+}
+
+impl LineEntry {
+    /// As `--line` takes it: `ADDR[,dev=IF][,src=IP][,jump=HOST][,port=N][,name=X]`.
+    pub fn to_flag(&self) -> String {
+        let mut text = self.host.clone();
+        let parts = [
+            ("dev", self.dev.clone()),
+            ("src", self.src.clone()),
+            ("jump", self.jump.clone()),
+            ("port", self.port.map(|port| port.to_string())),
+            ("name", self.name.clone()),
+        ];
+        for (key, value) in parts {
+            if let Some(value) = value {
+                text.extend([",", key, "=", value.as_str()]);
+            }
+        }
+        text
+    }
+}
+
+/// A hundred thousand nodes fit.
+const MAX_BYTES: u64 = 64 * 1024 * 1024;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(text: &str) -> Result<ConfigFile, ConfigError> {
+        ConfigFile::parse(text, Path::new("heartline.toml"))
+    }
+
+    #[test]
+    fn reads_the_example_of_the_contract() {
+        let file = parse(
+            r#"
+            [defaults]
+            interval = "5s"
+            count = 1
+            [[node]]
+            name = "db1"
+            line = [ { host = "10.0.1.5", dev = "eth0" }, { host = "10.0.2.5", dev = "eth1" },
+                     { host = "db1.example.org", jump = "bastion" } ]
+            "#,
+        )
+        .unwrap();
+        assert_eq!(file.defaults.interval, Some(Duration::from_secs(5)));
+        let lines: Vec<_> = file.nodes[0].lines.iter().map(LineEntry::to_flag).collect();
+        assert_eq!(
+            lines,
+            [
+                "10.0.1.5,dev=eth0",
+                "10.0.2.5,dev=eth1",
+                "db1.example.org,jump=bastion"
+            ]
+        );
+    }
+
+    #[test]
+    fn a_mistake_is_shown_with_its_place_its_text_and_what_would_be_right() {
+        for (text, want) in [
+            (
+                "[defaults]\nintervall = \"5s\"\n",
+                "heartline.toml:2:1: unknown field `intervall`, expected one of `interval`, `count`, `rise`, `connect_timeout`, in `intervall = \"5s\"`",
+            ),
+            (
+                "[defaults]\ninterval = \"5 parsecs\"\n",
+                "heartline.toml:2:12: \"5 parsecs\" is no time; give one like 5s, 250ms or 1m30s (a bare number is seconds), in `interval = \"5 parsecs\"`",
+            ),
+            ("[[node]\nname = 1", "heartline.toml:1:8: "),
+            (
+                "[[node]]\nname = 1",
+                "heartline.toml:2:8: invalid type: integer `1`, expected a string, in `name = 1`",
+            ),
+            ("[[node]]\nname = \"a\x1b[2J\"", "heartline.toml:2:"),
+        ] {
+            let error = parse(text).unwrap_err().to_string();
+            assert!(error.starts_with(want), "{error}");
+            assert!(!error.contains(['\n', '\x1b']), "{error:?}");
+        }
+    }
+}

@@ -1,0 +1,361 @@
+//! One line's driver: sockets into observations, actions into sockets. It decides nothing.
+
+use std::collections::VecDeque;
+use std::future::poll_fn;
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::task::Poll;
+use std::time::Duration;
+
+use heartline_core::{
+    Action, Cause, Failure, Line, LineConfig, LineEvent, Moment, Observation, Stage,
+};
+use heartline_ssh::{Beat, Dialer, Established, Progress, Session, Target};
+use tokio::sync::{mpsc, oneshot};
+use tokio::task::yield_now;
+use tokio::time::{Instant, sleep_until};
+
+use crate::hold::Holding;
+
+/// What a driver may be told.
+pub(crate) enum Command {
+    /// The watcher did not run for so long.
+    Stalled(Duration),
+    /// The configuration was read again: dial the next time by this, and now if the line had given up.
+    Retarget(Arc<Target>),
+    /// The operator's pause, or its end.
+    Pause(bool),
+}
+
+/// Where a driver tells what happened.
+pub(crate) struct Told {
+    /// Which line.
+    pub(crate) key: usize,
+    /// What.
+    pub(crate) event: LineEvent,
+}
+
+/// One line's driver.
+pub(crate) struct Driver {
+    key: usize,
+    line: Line,
+    interval: Duration,
+    target: Arc<Target>,
+    dialer: Arc<Dialer>,
+    events: mpsc::Sender<Told>,
+    dial: Option<Dial>,
+    live: Option<Live>,
+    holding: Holding,
+    progress: Arc<Reached>,
+}
+
+type Dial = Pin<Box<dyn Future<Output = Result<Established, Failure>> + Send>>;
+
+/// A session that stands.
+struct Live {
+    session: Box<dyn Session>,
+    ended: oneshot::Receiver<Failure>,
+    owed: VecDeque<Beat>,
+    begun: Moment,
+    held: bool,
+    /// After this long a session whose peer never answers a beat in a form we know is begun anew.
+    patience: Duration,
+}
+
+/// What woke a driver.
+enum Woken {
+    Told(Option<Command>),
+    Dialed(Result<Established, Failure>),
+    Answered(Result<Duration, Failure>),
+    Ended(Failure),
+    Due,
+}
+
+impl Driver {
+    pub(crate) fn new(
+        key: usize,
+        config: LineConfig,
+        target: Arc<Target>,
+        dialer: Arc<Dialer>,
+        events: mpsc::Sender<Told>,
+    ) -> Self {
+        Self {
+            key,
+            line: Line::new(config, dialer.clock().now()),
+            interval: config.timing.interval.as_duration(),
+            target,
+            dialer,
+            events,
+            dial: None,
+            live: None,
+            holding: Holding::default(),
+            progress: Arc::default(),
+        }
+    }
+
+    /// Runs until the command channel closes; then ends the session cleanly.
+    pub(crate) async fn run(mut self, mut commands: mpsc::Receiver<Command>, paused: bool) {
+        let first = if paused {
+            Observation::Pause
+        } else {
+            Observation::DialNow
+        };
+        self.line.handle(self.now(), first);
+        let timer = sleep_until(Instant::now());
+        tokio::pin!(timer);
+        loop {
+            if self.carry_out().await.is_err() {
+                break;
+            }
+            let due = self.line.poll_timeout();
+            if let Some(due) = due {
+                let due = self.dialer.clock().instant(due);
+                if timer.deadline() != due {
+                    timer.as_mut().reset(due);
+                }
+            }
+            // An answer that is there is taken before a deadline that has passed.
+            let woken = tokio::select! {
+                biased;
+                told = commands.recv() => Woken::Told(told),
+                woken = Self::session_or_dial(&mut self.live, &mut self.dial) => woken,
+                () = &mut timer, if due.is_some() => Woken::Due,
+            };
+            match woken {
+                Woken::Told(None) => break,
+                Woken::Told(Some(command)) => self.obey(command),
+                Woken::Dialed(result) => self.dialed(result),
+                Woken::Answered(Ok(rtt)) => self.see(Observation::Beat(rtt)),
+                Woken::Answered(Err(failure)) | Woken::Ended(failure) => self.ended(failure).await,
+                Woken::Due => self.due().await,
+            }
+        }
+        self.dial = None;
+        if let Some(live) = self.live.take() {
+            live.session.disconnect().await;
+        }
+    }
+
+    fn now(&self) -> Moment {
+        self.dialer.clock().now()
+    }
+
+    fn see(&mut self, observation: Observation) {
+        self.line.handle(self.now(), observation);
+    }
+
+    /// Does what the line asks and tells what it has to tell; an error when nobody listens any more.
+    async fn carry_out(&mut self) -> Result<(), ()> {
+        while let Some(action) = self.line.poll_action() {
+            match action {
+                Action::Dial => self.begin_dial(),
+                Action::Beat => {
+                    if let Some(live) = &mut self.live {
+                        live.beat();
+                    }
+                }
+                Action::Abort => {
+                    self.dial = None;
+                    self.live = None;
+                }
+                Action::Disconnect => {
+                    if let Some(live) = self.live.take() {
+                        tokio::spawn(live.session.disconnect());
+                    }
+                }
+            }
+        }
+        while let Some(event) = self.line.poll_event() {
+            let told = Told {
+                key: self.key,
+                event,
+            };
+            self.events.send(told).await.map_err(|_| ())?;
+        }
+        Ok(())
+    }
+
+    fn begin_dial(&mut self) {
+        self.live = None;
+        self.progress = Arc::default();
+        let (dialer, target) = (Arc::clone(&self.dialer), Arc::clone(&self.target));
+        let progress: Arc<dyn Progress> = Arc::clone(&self.progress) as _;
+        self.dial = Some(Box::pin(
+            async move { dialer.dial(&target, &progress).await },
+        ));
+    }
+
+    fn dialed(&mut self, result: Result<Established, Failure>) {
+        self.see_progress();
+        self.dial = None;
+        match result {
+            Ok(Established { session, ended }) => {
+                let held = self.holding.is_needed();
+                if held {
+                    session.hold_channel();
+                }
+                self.live = Some(Live {
+                    session,
+                    ended,
+                    owed: VecDeque::new(),
+                    begun: self.now(),
+                    held,
+                    patience: self.interval.saturating_mul(MOST_UNTOLD),
+                });
+                self.see(Observation::Connected);
+            }
+            Err(failure) => self.see(Observation::DialFailed(failure)),
+        }
+    }
+
+    async fn ended(&mut self, failure: Failure) {
+        // A beat that fails and the session's own last word come together; the word says more.
+        let Some(mut live) = self.live.take() else {
+            return;
+        };
+        yield_now().await;
+        let failure = live.ended.try_recv().unwrap_or(failure);
+        if !live.held && failure.cause == Cause::ClosedByPeer {
+            let age = self.now().saturating_since(live.begun);
+            self.holding.ended_by_peer(age);
+        }
+        self.see(Observation::Closed(failure));
+    }
+
+    /// A timer is due. What has arrived meanwhile is looked at first: after a stall the deadline and the answer are there
+    /// together, and the answer wins.
+    async fn due(&mut self) {
+        self.see_progress();
+        if self.line.wants_tcp_evidence(self.now()) {
+            yield_now().await;
+            yield_now().await;
+            while let Some(answer) = self.live.as_mut().and_then(Live::answer_now) {
+                match answer {
+                    Ok(rtt) => self.see(Observation::Beat(rtt)),
+                    Err(failure) => return self.ended(failure).await,
+                }
+            }
+        }
+        if let Some(live) = &self.live {
+            let heard = live.session.last_heard();
+            if self.line.last_life().is_none_or(|life| heard > life) {
+                self.line.handle(heard, Observation::Life);
+                let rtt = live.session.last_round_trip();
+                self.line.handle(heard, Observation::RoundTrip(rtt));
+            }
+            if live.is_mute(heard) {
+                let text = "the peer has answered no beat in a form we know for a long time";
+                let failure = Failure::new(Cause::Protocol, text);
+                return self.ended(failure).await;
+            }
+            if self.line.wants_tcp_evidence(self.now()) {
+                let in_doubt = live.session.ask_jump();
+                let tcp = live.session.tcp_evidence();
+                self.see(Observation::JumpInDoubt(in_doubt));
+                if let Some(tcp) = tcp {
+                    self.see(Observation::Tcp(tcp));
+                }
+            }
+        }
+        let now = self.now();
+        self.line.handle_timeout(now);
+    }
+
+    fn see_progress(&mut self) {
+        if let Some(stage) = self.progress.stage().filter(|_| self.dial.is_some()) {
+            self.see(Observation::Reached(stage));
+        }
+    }
+
+    fn obey(&mut self, command: Command) {
+        match command {
+            Command::Stalled(lost) => self.see(Observation::Stalled(lost)),
+            Command::Retarget(target) => {
+                self.target = target;
+                self.see(Observation::DialNow);
+            }
+            Command::Pause(true) => self.see(Observation::Pause),
+            Command::Pause(false) => self.see(Observation::Resume),
+        }
+    }
+
+    /// Whatever a session or a dial has to say; never, if there is neither.
+    async fn session_or_dial(live: &mut Option<Live>, dial: &mut Option<Dial>) -> Woken {
+        poll_fn(|cx| {
+            if let Some(live) = live {
+                if let Poll::Ready(answer) = live.poll_answer(cx) {
+                    return Poll::Ready(Woken::Answered(answer));
+                }
+                if let Poll::Ready(end) = Pin::new(&mut live.ended).poll(cx) {
+                    let silent_end = || Cause::ClosedByPeer.into();
+                    return Poll::Ready(Woken::Ended(end.unwrap_or_else(|_| silent_end())));
+                }
+            }
+            if let Some(dial) = dial
+                && let Poll::Ready(result) = dial.as_mut().poll(cx)
+            {
+                return Poll::Ready(Woken::Dialed(result));
+            }
+            Poll::Pending
+        })
+        .await
+    }
+}
+
+impl Live {
+    /// Sends a beat. Of a peer that never answers directly (UNIMPLEMENTED) only the last few are remembered.
+    fn beat(&mut self) {
+        if self.owed.len() >= MAX_OWED {
+            self.owed.pop_front();
+        }
+        self.owed.push_back(self.session.beat());
+    }
+
+    /// Whether it lives and yet has left the same beats unanswered for very long: russh remembers every one of them.
+    fn is_mute(&self, now: Moment) -> bool {
+        !self.owed.is_empty() && now.saturating_since(self.begun) > self.patience
+    }
+
+    fn poll_answer(&mut self, cx: &mut std::task::Context<'_>) -> Poll<Result<Duration, Failure>> {
+        for at in 0..self.owed.len() {
+            if let Some(beat) = self.owed.get_mut(at)
+                && let Poll::Ready(answer) = beat.as_mut().poll(cx)
+            {
+                drop(self.owed.remove(at));
+                return Poll::Ready(answer);
+            }
+        }
+        Poll::Pending
+    }
+
+    /// An answer that is there already.
+    fn answer_now(&mut self) -> Option<Result<Duration, Failure>> {
+        let waker = std::task::Waker::noop();
+        let mut cx = std::task::Context::from_waker(waker);
+        match self.poll_answer(&mut cx) {
+            Poll::Ready(answer) => Some(answer),
+            Poll::Pending => None,
+        }
+    }
+}
+
+/// How far a dial has come, left where the driver looks when it next wakes.
+#[derive(Default)]
+struct Reached(Mutex<Option<Stage>>);
+
+impl Reached {
+    fn stage(&self) -> Option<Stage> {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Progress for Reached {
+    fn reached(&self, stage: Stage) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(stage);
+    }
+}
+
+/// More beats than this are never owed: russh queues ten requests while it exchanges keys.
+const MAX_OWED: usize = 8;
+/// So many beats, of a few dozen bytes each, are remembered for a peer that answers none.
+const MOST_UNTOLD: u32 = 100_000;

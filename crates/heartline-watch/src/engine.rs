@@ -1,0 +1,369 @@
+//! The engine: starts a driver for every line, keeps what they tell, judges nodes, tells.
+
+use std::collections::{HashMap, VecDeque};
+use std::hash::{BuildHasher, RandomState};
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+use heartline_core::{
+    Evidence, LineConfig, LineEvent, LineState, Moment, Node, NodeState, Prober, WatcherHealth,
+};
+use heartline_ssh::{Clock, Dialer, GOODBYE};
+use thiserror::Error;
+use tokio::sync::mpsc;
+use tokio::task::JoinHandle;
+use tokio::time::timeout;
+use tracing::{info, warn};
+
+use crate::driver::{self, Command, Driver};
+use crate::lane::{Lane, beating_lanes};
+use crate::plan::{LinePlan, NodePlan, Plan};
+use crate::pulse::Pulse;
+use crate::told::{LineBrief, LineTold, NodeBrief, NodeTold, Told, Wall, WatcherTold, whole_ms};
+
+/// A running watcher. Drain it by [`next`](Self::next); end it by [`stop`](Self::stop).
+pub struct Engine {
+    dialer: Arc<Dialer>,
+    beating: Vec<Lane>,
+    _heavy: Lane,
+    nodes: Vec<NodeSlot>,
+    /// Where each node stands among them.
+    places: HashMap<Arc<str>, usize>,
+    lines: HashMap<usize, LineSlot>,
+    next_key: usize,
+    heard: mpsc::Receiver<driver::Told>,
+    tell: mpsc::Sender<driver::Told>,
+    told: VecDeque<Told>,
+    pulse: Pulse,
+    seeds: RandomState,
+}
+
+/// What is known of every node right now.
+pub type Snapshot = Vec<NodeBrief>;
+
+/// Why an engine did not start.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum EngineError {
+    /// The system gave us no thread.
+    #[error("cannot start a thread: {0}")]
+    Thread(#[from] io::Error),
+}
+
+struct NodeSlot {
+    name: Arc<str>,
+    node: Node,
+    lines: Vec<usize>,
+}
+
+struct LineSlot {
+    plan: LinePlan,
+    /// Which of `nodes`, by name, since their order may change.
+    node: Arc<str>,
+    state: LineState,
+    since: Moment,
+    last_life: Option<Moment>,
+    evidence: Evidence,
+    commands: mpsc::Sender<Command>,
+    task: JoinHandle<()>,
+}
+
+impl Engine {
+    /// Starts watching.
+    pub fn start(plan: &Plan) -> Result<Self, EngineError> {
+        let heavy = Lane::start("heartline-kex")?;
+        let beating = (0..beating_lanes(plan.line_count()))
+            .map(|number| Lane::start(&format!("heartline-{number}")))
+            .collect::<Result<Vec<_>, _>>()?;
+        let dialer = Dialer::new(Clock::start(), heavy.handle().clone());
+        let (tell, heard) = mpsc::channel(QUEUE);
+        let mut engine = Self {
+            dialer: Arc::new(dialer),
+            beating,
+            _heavy: heavy,
+            nodes: Vec::new(),
+            places: HashMap::new(),
+            lines: HashMap::new(),
+            next_key: 0,
+            heard,
+            tell,
+            told: VecDeque::new(),
+            pulse: Pulse::start(),
+            seeds: RandomState::new(),
+        };
+        for node in &plan.nodes {
+            engine.add_node(node);
+        }
+        Ok(engine)
+    }
+
+    /// The next thing to tell; waits for it. Losing the future loses nothing.
+    pub async fn next(&mut self) -> Told {
+        loop {
+            if let Some(told) = self.told.pop_front() {
+                return told;
+            }
+            tokio::select! {
+                // Never closed: we hold a sender ourselves.
+                Some(heard) = self.heard.recv() => self.take_in(heard),
+                lost = self.pulse.beat() => {
+                    if let Some(lost) = lost {
+                        self.stalled(lost);
+                    }
+                }
+            }
+        }
+    }
+
+    /// What is known of every node right now.
+    pub fn snapshot(&self) -> Snapshot {
+        let wall = Wall::at(self.now());
+        let brief = |slot: &NodeSlot| NodeBrief {
+            node: Arc::clone(&slot.name),
+            state: slot.node.state(),
+            since: wall.of(slot.node.since()),
+            lines: self.briefs(wall, slot),
+        };
+        self.nodes.iter().map(brief).collect()
+    }
+
+    /// Whether every line of every node has been heard from, or found to be down.
+    pub fn is_settled(&self) -> bool {
+        let unsettled = |slot: &LineSlot| {
+            matches!(
+                slot.state,
+                LineState::Idle | LineState::Dialing | LineState::Suspect(_)
+            )
+        };
+        !self.lines.values().any(unsettled)
+    }
+
+    /// Goes over to another plan. Lines that did not change keep their sessions; a line that had given up tries again.
+    pub fn reload(&mut self, plan: &Plan) {
+        self.places.clear();
+        let mut old: HashMap<Arc<str>, NodeSlot> = self
+            .nodes
+            .drain(..)
+            .map(|slot| (Arc::clone(&slot.name), slot))
+            .collect();
+        for node in &plan.nodes {
+            match old.remove(&node.name) {
+                Some(slot) => self.keep_node(slot, node),
+                None => self.add_node(node),
+            }
+        }
+        for key in old.into_values().flat_map(|slot| slot.lines) {
+            self.remove_line(key);
+        }
+    }
+
+    /// Ends every session cleanly, within [`GOODBYE`] and a little.
+    pub async fn stop(self) {
+        let tasks: Vec<_> = self.lines.into_values().map(|slot| slot.task).collect();
+        // The command channels are gone with the slots, which is how a driver learns of the end.
+        drop(self.heard);
+        let all = async {
+            for task in tasks {
+                let _ = task.await;
+            }
+        };
+        if timeout(GOODBYE + MARGIN, all).await.is_err() {
+            warn!("Some sessions did not end in time; their sockets are closed now.");
+        }
+    }
+
+    fn now(&self) -> Moment {
+        self.dialer.clock().now()
+    }
+
+    fn add_node(&mut self, plan: &NodePlan) {
+        let lines = plan
+            .lines
+            .iter()
+            .map(|line| self.add_line(plan, line))
+            .collect();
+        self.push_node(NodeSlot {
+            name: Arc::clone(&plan.name),
+            node: Node::new(self.now()),
+            lines,
+        });
+    }
+
+    fn keep_node(&mut self, slot: NodeSlot, plan: &NodePlan) {
+        let mut old = slot.lines;
+        let mut lines = Vec::with_capacity(plan.lines.len());
+        for line in &plan.lines {
+            let same = old.iter().position(|key| {
+                self.lines
+                    .get(key)
+                    .is_some_and(|slot| slot.plan.name == line.name && slot.plan.is_like(line))
+            });
+            match same {
+                Some(at) => {
+                    let key = old.swap_remove(at);
+                    if let Some(slot) = self.lines.get_mut(&key) {
+                        slot.plan = line.clone();
+                        let target = Arc::clone(&line.target);
+                        let _ = slot.commands.try_send(Command::Retarget(target));
+                        let _ = slot.commands.try_send(Command::Pause(plan.paused));
+                    }
+                    lines.push(key);
+                }
+                None => lines.push(self.add_line(plan, line)),
+            }
+        }
+        for key in old {
+            self.remove_line(key);
+        }
+        let at = self.push_node(NodeSlot { lines, ..slot });
+        self.judge(at, None);
+    }
+
+    fn push_node(&mut self, slot: NodeSlot) -> usize {
+        let at = self.nodes.len();
+        self.places.insert(Arc::clone(&slot.name), at);
+        self.nodes.push(slot);
+        at
+    }
+
+    fn add_line(&mut self, node: &NodePlan, plan: &LinePlan) -> usize {
+        let key = self.next_key;
+        self.next_key += 1;
+        let config = LineConfig {
+            timing: plan.timing,
+            seed: self.seeds.hash_one((&node.name, &plan.name)),
+            prober: Prober::Session,
+        };
+        let driver = Driver::new(
+            key,
+            config,
+            Arc::clone(&plan.target),
+            Arc::clone(&self.dialer),
+            self.tell.clone(),
+        );
+        let (commands, told) = mpsc::channel(COMMANDS);
+        let lane = self.beating.get(key % self.beating.len().max(1));
+        let run = driver.run(told, node.paused);
+        let task = match lane {
+            Some(lane) => lane.handle().spawn(run),
+            None => tokio::spawn(run),
+        };
+        self.lines.insert(
+            key,
+            LineSlot {
+                plan: plan.clone(),
+                node: Arc::clone(&node.name),
+                state: LineState::Idle,
+                since: self.now(),
+                last_life: None,
+                evidence: Evidence::default(),
+                commands,
+                task,
+            },
+        );
+        key
+    }
+
+    fn remove_line(&mut self, key: usize) {
+        // Its driver says goodbye by itself.
+        drop(self.lines.remove(&key));
+    }
+
+    fn take_in(&mut self, heard: driver::Told) {
+        let driver::Told { key, event } = heard;
+        let Some(slot) = self.lines.get_mut(&key) else {
+            return;
+        };
+        if slot.state.word() != event.to.word() {
+            slot.since = event.at;
+        }
+        slot.state = event.to;
+        slot.evidence = event.evidence.clone();
+        slot.last_life = event.after.map(|after| event.at - after);
+        let name = Arc::clone(&slot.node);
+        let wall = Wall::at(self.dialer.clock().now());
+        let mut told = LineTold::new(wall, &name, &slot.plan.name, &event);
+        let at = self.places.get(&name).copied();
+        let node = at.and_then(|at| self.nodes.get(at));
+        told.is_only = node.is_some_and(|node| node.lines.len() == 1);
+        self.told.push_back(Told::Line(told));
+        if let Some(at) = at {
+            self.judge(at, Some(&event));
+        }
+    }
+
+    fn judge(&mut self, at: usize, event: Option<&LineEvent>) {
+        let now = event.map_or_else(|| self.now(), |event| event.at);
+        let Some(slot) = self.nodes.get_mut(at) else {
+            return;
+        };
+        let of = |key: &usize| self.lines.get(key);
+        let states: Vec<_> = slot
+            .lines
+            .iter()
+            .filter_map(of)
+            .map(|line| line.state)
+            .collect();
+        let last_life = slot
+            .lines
+            .iter()
+            .filter_map(of)
+            .filter_map(|line| line.last_life);
+        let last_life = last_life.max();
+        let health = WatcherHealth::default();
+        let Some(mut judged) = slot.node.judge(now, states, health, last_life) else {
+            return;
+        };
+        if !matches!(judged.to, NodeState::Down(_))
+            && let Some(event) = event
+        {
+            judged.after = event.after;
+        }
+        let wall = Wall::at(self.now());
+        let Some(slot) = self.nodes.get(at) else {
+            return;
+        };
+        let told = NodeTold::new(wall, &slot.name, &judged, self.briefs(wall, slot));
+        self.told.push_back(Told::Node(told));
+    }
+
+    fn briefs(&self, wall: Wall, slot: &NodeSlot) -> Vec<LineBrief> {
+        let lines = slot.lines.iter().filter_map(|key| self.lines.get(key));
+        lines
+            .map(|line| {
+                LineBrief::new(
+                    wall,
+                    &line.plan.name,
+                    line.state,
+                    line.since,
+                    &line.evidence,
+                )
+            })
+            .collect()
+    }
+
+    fn stalled(&mut self, lost: Duration) {
+        info!(
+            ?lost,
+            "This watcher did not run for a while; no silence counts for that time."
+        );
+        for slot in self.lines.values() {
+            let _ = slot.commands.try_send(Command::Stalled(lost));
+        }
+        let wall = Wall::at(self.now());
+        self.told.push_back(Told::Watcher(WatcherTold {
+            t: wall.of(self.now()),
+            cause: heartline_core::Cause::WatcherStalled,
+            lost_ms: whole_ms(lost),
+        }));
+    }
+}
+
+/// Line events that wait to be taken in. The engine never waits for a reader, so it fills only while this process is
+/// stopped.
+const QUEUE: usize = 16_384;
+/// Commands that wait for one driver.
+const COMMANDS: usize = 8;
+/// Beyond the goodbye itself.
+const MARGIN: Duration = Duration::from_millis(500);

@@ -1,0 +1,55 @@
+//! Threads that tasks run on, each a single-threaded runtime.
+//!
+//! One runtime over several threads costs half as much again per beat (facts/russh.md, section 2), so lines are dealt out
+//! to runtimes of one thread each. Handshakes that compute for 70 ms in one piece, and the rekeys of such sessions, have
+//! a thread where nothing beats that must not wait.
+
+use std::io;
+use std::num::NonZeroUsize;
+use std::thread;
+
+use tokio::runtime::{Builder, Handle};
+use tokio::sync::oneshot;
+
+/// A thread with a runtime. Dropping it ends the thread once what runs there has yielded.
+#[derive(Debug)]
+pub(crate) struct Lane {
+    handle: Handle,
+    _stop: oneshot::Sender<()>,
+}
+
+impl Lane {
+    /// Starts the thread.
+    pub(crate) fn start(name: &str) -> io::Result<Self> {
+        let runtime = Builder::new_current_thread()
+            .enable_all()
+            .max_blocking_threads(MAX_BLOCKING)
+            .build()?;
+        let handle = runtime.handle().clone();
+        let (stop, stopped) = oneshot::channel();
+        thread::Builder::new().name(name.into()).spawn(move || {
+            let _ = runtime.block_on(stopped);
+            runtime.shutdown_background();
+        })?;
+        Ok(Self {
+            handle,
+            _stop: stop,
+        })
+    }
+
+    /// Where to spawn.
+    pub(crate) fn handle(&self) -> &Handle {
+        &self.handle
+    }
+}
+
+/// How many threads so many lines beat on.
+pub(crate) fn beating_lanes(lines: usize) -> usize {
+    let cores = thread::available_parallelism().map_or(1, NonZeroUsize::get);
+    lines.div_ceil(LINES_PER_LANE).clamp(1, cores)
+}
+
+/// At one beat a second each, so many lines use about a tenth of a core.
+const LINES_PER_LANE: usize = 4_000;
+/// Name look-ups at a time; the resolver of the C library blocks a thread each.
+const MAX_BLOCKING: usize = 32;

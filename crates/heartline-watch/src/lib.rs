@@ -1,0 +1,30 @@
+//! The engine: a plan of nodes and lines, one driver task per line, verdicts, events.
+//!
+//! ```text
+//!  config ─→ plan ─→ engine ─→ driver (one a line) ─→ heartline-ssh
+//!                      ↑          │ line events
+//!                      └──────────┘
+//!                      │ node verdicts (heartline-core)
+//!                      ↓
+//!                   told: what a reader sees, as JSON or text
+//! ```
+//!
+//! A driver turns sockets into observations and carries out actions; it decides nothing. The engine keeps every line's
+//! last event, judges nodes by the pure function in core, and tells. Reading the configuration, and what a line of
+//! output looks like, are here because every front end shares them; printing is not.
+
+pub mod config;
+mod driver;
+pub mod engine;
+mod hold;
+mod lane;
+pub mod plan;
+mod pulse;
+pub mod request;
+pub mod status_socket;
+pub mod told;
+
+pub use engine::{Engine, EngineError, Snapshot};
+pub use plan::{LinePlan, NodePlan, Plan, PlanError};
+pub use request::{NodeRequest, plan as make_plan};
+pub use told::{LineBrief, LineTold, NodeBrief, NodeTold, Told};

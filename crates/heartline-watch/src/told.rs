@@ -1,0 +1,278 @@
+//! What a reader is told, in the form it is told in: the fields of CLI.md, wall time put on at this edge.
+
+use std::borrow::Cow;
+use std::sync::Arc;
+use std::time::Duration;
+
+use heartline_core::{Cause, Evidence, LineEvent, LineState, Moment, NodeEvent, NodeState};
+use jiff::{SignedDuration, Timestamp};
+use serde::{Deserialize, Serialize, Serializer};
+
+/// One thing told; serialises to one line of `watch --json`.
+#[derive(Clone, Debug, Serialize)]
+#[serde(tag = "event", rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum Told {
+    /// A line changed.
+    Line(LineTold),
+    /// A node's verdict changed.
+    Node(NodeTold),
+    /// Something about the watcher itself.
+    Watcher(WatcherTold),
+}
+
+/// A line changed.
+#[derive(Clone, Debug, Serialize)]
+pub struct LineTold {
+    /// When, by the wall clock.
+    #[serde(serialize_with = "milliseconds")]
+    pub t: Timestamp,
+    /// The node.
+    pub node: Arc<str>,
+    /// The line.
+    pub line: Arc<str>,
+    /// Its state before.
+    pub from: &'static str,
+    /// Its state now.
+    pub to: &'static str,
+    /// Why it is not up.
+    pub cause: Option<Cause>,
+    /// From the last sign of life to this event.
+    pub after_ms: Option<u64>,
+    /// What each layer knew.
+    pub evidence: Evidence,
+    /// Whether it is its node's only line, so that the node's own event says the same.
+    #[serde(skip)]
+    pub is_only: bool,
+}
+
+/// A node's verdict changed.
+#[derive(Clone, Debug, Serialize)]
+pub struct NodeTold {
+    /// When, by the wall clock.
+    #[serde(serialize_with = "milliseconds")]
+    pub t: Timestamp,
+    /// The node.
+    pub node: Arc<str>,
+    /// Its state before.
+    pub from: &'static str,
+    /// Its state now.
+    pub to: &'static str,
+    /// Why it is not up.
+    pub cause: Option<Cause>,
+    /// From the last sign of life to this event.
+    pub after_ms: Option<u64>,
+    /// Its lines.
+    pub lines: Vec<LineBrief>,
+}
+
+/// The watcher itself did not run for a while; none of that counts against a node.
+#[derive(Clone, Debug, Serialize)]
+pub struct WatcherTold {
+    /// When it ran again, by the wall clock.
+    #[serde(serialize_with = "milliseconds")]
+    pub t: Timestamp,
+    /// What happened.
+    pub cause: Cause,
+    /// For how long it had not run.
+    pub lost_ms: u64,
+}
+
+/// What is known of a line, in one row.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct LineBrief {
+    /// The line.
+    pub line: Arc<str>,
+    /// Its state.
+    pub state: Cow<'static, str>,
+    /// Why it is not up.
+    pub cause: Option<Cause>,
+    /// Round trip of its last answered beat.
+    pub rtt_ms: Option<f64>,
+    /// Since when it is in this state.
+    #[serde(serialize_with = "milliseconds")]
+    pub since: Timestamp,
+    /// What went wrong, for a person; escaped.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub detail: Option<String>,
+}
+
+/// Turns monotonic moments into wall time: by how long ago they were, so that a clock that was set back or forward
+/// meanwhile does no harm to anything but print.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Wall {
+    now: Moment,
+    wall: Timestamp,
+}
+
+impl Wall {
+    pub(crate) fn at(now: Moment) -> Self {
+        Self {
+            now,
+            wall: Timestamp::now(),
+        }
+    }
+
+    pub(crate) fn of(self, moment: Moment) -> Timestamp {
+        let ago = self.now.saturating_since(moment);
+        let ago = SignedDuration::try_from(ago).unwrap_or(SignedDuration::ZERO);
+        self.wall.checked_sub(ago).unwrap_or(self.wall)
+    }
+}
+
+impl LineTold {
+    pub(crate) fn new(wall: Wall, node: &Arc<str>, line: &Arc<str>, event: &LineEvent) -> Self {
+        Self {
+            t: wall.of(event.at),
+            node: Arc::clone(node),
+            line: Arc::clone(line),
+            from: event.from.word(),
+            to: event.to.word(),
+            cause: event.to.cause(),
+            after_ms: event.after.map(whole_ms),
+            evidence: event.evidence.clone(),
+            is_only: false,
+        }
+    }
+}
+
+impl NodeTold {
+    pub(crate) fn new(
+        wall: Wall,
+        node: &Arc<str>,
+        event: &NodeEvent,
+        lines: Vec<LineBrief>,
+    ) -> Self {
+        Self {
+            t: wall.of(event.at),
+            node: Arc::clone(node),
+            from: event.from.word(),
+            to: event.to.word(),
+            cause: event.to.cause(),
+            after_ms: event.after.map(whole_ms),
+            lines,
+        }
+    }
+
+    /// Whether the node is up, by any line.
+    pub fn is_reachable(&self) -> bool {
+        matches!(self.to, "up" | "degraded")
+    }
+}
+
+impl LineBrief {
+    pub(crate) fn new(
+        wall: Wall,
+        line: &Arc<str>,
+        state: LineState,
+        since: Moment,
+        evidence: &Evidence,
+    ) -> Self {
+        let is_up = state == LineState::Up;
+        Self {
+            line: Arc::clone(line),
+            state: state.word().into(),
+            cause: state.cause(),
+            rtt_ms: evidence.ssh.rtt_ms.filter(|_| is_up),
+            since: wall.of(since),
+            detail: evidence.ssh.detail.clone().filter(|_| !is_up),
+        }
+    }
+}
+
+/// What is known of a node: `check --json`.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct NodeBrief {
+    /// The node.
+    pub node: Arc<str>,
+    /// The verdict: in JSON its word in `state`, why it is not up in `cause`.
+    #[serde(flatten, with = "verdict")]
+    pub state: NodeState,
+    /// Since when it is in this state.
+    #[serde(serialize_with = "milliseconds")]
+    pub since: Timestamp,
+    /// Its lines.
+    pub lines: Vec<LineBrief>,
+}
+
+pub(crate) fn whole_ms(time: Duration) -> u64 {
+    u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
+}
+
+fn milliseconds<S: Serializer>(t: &Timestamp, to: S) -> Result<S::Ok, S::Error> {
+    to.collect_str(&format_args!("{t:.3}"))
+}
+
+mod verdict {
+    use std::borrow::Cow;
+
+    use heartline_core::{Cause, NodeState};
+    use serde::de::Error;
+    use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+    #[derive(Serialize, Deserialize)]
+    struct Parts<'a> {
+        state: Cow<'a, str>,
+        cause: Option<Cause>,
+    }
+
+    #[expect(
+        clippy::trivially_copy_pass_by_ref,
+        reason = "serde passes by reference"
+    )]
+    pub(super) fn serialize<S: Serializer>(state: &NodeState, to: S) -> Result<S::Ok, S::Error> {
+        let parts = Parts {
+            state: state.word().into(),
+            cause: state.cause(),
+        };
+        parts.serialize(to)
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<NodeState, D::Error> {
+        let parts = Parts::deserialize(from)?;
+        NodeState::from_word(&parts.state, parts.cause)
+            .ok_or_else(|| D::Error::custom("no such verdict"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_verdict_comes_back_as_it_was() {
+        let brief = NodeBrief {
+            node: "db1".into(),
+            state: NodeState::Down(Cause::Silent),
+            since: "2026-11-20T23:31:00.123Z".parse().unwrap(),
+            lines: Vec::new(),
+        };
+        let text = serde_json::to_string(&brief).unwrap();
+        assert_eq!(
+            text,
+            r#"{"node":"db1","state":"down","cause":"silent","since":"2026-11-20T23:31:00.123Z","lines":[]}"#
+        );
+        let back: NodeBrief = serde_json::from_str(&text).unwrap();
+        assert_eq!(back.state, brief.state);
+    }
+
+    #[test]
+    fn serialises_with_the_field_names_of_the_contract() {
+        let event = LineEvent {
+            at: Moment::START,
+            from: LineState::Suspect(Cause::Silent),
+            to: LineState::Down(Cause::Silent),
+            after: Some(Duration::from_micros(9_804_900)),
+            evidence: Evidence::default(),
+        };
+        let wall = Wall {
+            now: Moment::START,
+            wall: "2026-11-20T23:31:00.123456Z".parse().unwrap(),
+        };
+        let told = LineTold::new(wall, &"db1".into(), &"10.0.1.5%eth0".into(), &event);
+        assert_eq!(
+            serde_json::to_string(&Told::Line(told)).unwrap(),
+            r#"{"event":"line","t":"2026-11-20T23:31:00.123Z","node":"db1","line":"10.0.1.5%eth0","from":"suspect","to":"down","cause":"silent","after_ms":9804,"evidence":{"ssh":{"unanswered":0}}}"#
+        );
+    }
+}

@@ -1,0 +1,112 @@
+//! From arguments and heartline.toml to a plan.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use anyhow::{Context, bail};
+use heartline_ssh::Preparer;
+use heartline_ssh::identity::{Asker, Keyring};
+use heartline_ssh::settings::{LineOverride, Resolver};
+use heartline_watch::config::{ConfigFile, LineEntry, NodeEntry, find};
+use heartline_watch::{NodeRequest, Plan, make_plan};
+
+use crate::flags::NodeFlags;
+
+/// What is to be watched, as it was asked for; can be read again.
+pub(crate) struct Asked {
+    nodes: Vec<String>,
+    flags: NodeFlags,
+    /// Kept over a second reading, so that no passphrase is asked for twice.
+    keyring: Arc<Keyring>,
+}
+
+impl Asked {
+    /// These nodes; with none, the configuration's.
+    pub(crate) fn new(nodes: Vec<String>, flags: NodeFlags) -> Self {
+        Self {
+            nodes,
+            flags,
+            keyring: Arc::default(),
+        }
+    }
+
+    /// Reads everything and makes it ready. Nothing is dialed.
+    pub(crate) async fn plan(&self) -> anyhow::Result<Plan> {
+        let requests = self.requests()?;
+        let passphrases = Arc::new(Asker::from_env());
+        let keyring = Arc::clone(&self.keyring);
+        let preparer = Preparer::new(Resolver::detect(), keyring, passphrases);
+        Ok(make_plan(&preparer, &requests).await?)
+    }
+
+    fn requests(&self) -> anyhow::Result<Vec<NodeRequest>> {
+        let file = self.config()?;
+        if self.nodes.is_empty() {
+            if !self.flags.lines.is_empty() {
+                bail!("--line needs one NODE that it leads to; name it");
+            }
+            let nodes = file.nodes.iter();
+            return nodes.map(|node| self.listed(&file, node)).collect();
+        }
+        if self.nodes.len() > 1 && !self.flags.lines.is_empty() {
+            bail!(
+                "--line leads to one node, and {} are named; use heartline.toml",
+                self.nodes.len()
+            );
+        }
+        let named =
+            self.nodes.iter().map(
+                |name| match file.nodes.iter().find(|node| node.name == *name) {
+                    Some(node) => self.listed(&file, node),
+                    None => self.flagged(&file, name),
+                },
+            );
+        named.collect()
+    }
+
+    /// The configuration file: the one named, else one that is found, else none.
+    fn config(&self) -> anyhow::Result<ConfigFile> {
+        let path: Option<PathBuf> = self.flags.config.clone().or_else(find);
+        match path {
+            Some(path) => Ok(ConfigFile::read(&path)?),
+            None if self.nodes.is_empty() => {
+                bail!("no node named and no heartline.toml found; name a node, or a file with -c")
+            }
+            None => Ok(ConfigFile::default()),
+        }
+    }
+
+    fn flagged(&self, file: &ConfigFile, name: &str) -> anyhow::Result<NodeRequest> {
+        Ok(NodeRequest {
+            name: name.to_owned(),
+            invocation: self.flags.invocation(name)?,
+            lines: self.flags.lines.clone(),
+            timing: self.flags.timing.entry().or(file.defaults),
+            paused: false,
+        })
+    }
+
+    fn listed(&self, file: &ConfigFile, node: &NodeEntry) -> anyhow::Result<NodeRequest> {
+        let of = || format!("node {:?} of heartline.toml", node.name);
+        let destination = node.host.as_deref().unwrap_or(&node.name);
+        let mut invocation = self.flags.invocation(destination).with_context(of)?;
+        invocation.user = invocation.user.or_else(|| node.user.clone());
+        invocation.port = invocation.port.or(node.port);
+        invocation.identity_files.extend(node.identity_file.clone());
+        let lines = if self.flags.lines.is_empty() {
+            let parse = |line: &LineEntry| line.to_flag().parse::<LineOverride>();
+            let parsed: Result<_, _> = node.lines.iter().map(parse).collect();
+            parsed.with_context(of)?
+        } else {
+            self.flags.lines.clone()
+        };
+        let timing = self.flags.timing.entry();
+        Ok(NodeRequest {
+            name: node.name.clone(),
+            invocation,
+            lines,
+            timing: timing.or(node.timing()).or(file.defaults),
+            paused: node.paused,
+        })
+    }
+}

@@ -1,0 +1,213 @@
+//! The commands and their flags: the one table that help, man page and completions come from.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::error::ErrorKind;
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap_complete::Shell;
+use heartline_watch::config::parse_duration;
+
+use crate::demo::DemoArgs;
+use crate::explain::ExplainArgs;
+use crate::flags::{NodeFlags, OneNode};
+use crate::serve::ServeArgs;
+use crate::words;
+
+/// Which of your machines is down, within a stated bound, over the SSH they already run.
+#[derive(Debug, Parser)]
+#[command(
+    name = "heartline",
+    version,
+    max_term_width = 100,
+    disable_help_subcommand = true
+)]
+#[command(
+    after_help = "Exit codes, JSON fields and examples: heartline COMMAND --help, or heartline man COMMAND."
+)]
+pub(crate) struct Cli {
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Hold the lines and print every change
+    Watch(WatchArgs),
+    /// One verdict now, one line in Nagios plugin form
+    Check(CheckArgs),
+    /// Return when a node is up, or down
+    Wait(WaitArgs),
+    /// An SSH endpoint that answers beats and nothing else
+    Serve(ServeArgs),
+    /// What keepalive settings really do
+    Explain(Box<ExplainArgs>),
+    /// Cut, freeze and heal embedded nodes, and see each verdict
+    Demo(DemoArgs),
+    /// Print a completion script
+    Completions(CompletionsArgs),
+    /// Print a man page
+    Man(ManArgs),
+}
+
+/// Holds one SSH session per line and prints every change of a line or a node.
+#[derive(Debug, Args)]
+#[command(after_help = WATCH_HELP)]
+pub(crate) struct WatchArgs {
+    /// Nodes: [user@]host[:port], ssh://…, a Host of ssh_config, or a node of heartline.toml; none: all of heartline.toml
+    #[arg(value_name = "NODE")]
+    pub(crate) nodes: Vec<String>,
+    #[command(flatten)]
+    pub(crate) flags: NodeFlags,
+    /// Print JSON Lines
+    #[arg(long)]
+    pub(crate) json: bool,
+    /// Where other commands ask what this watcher knows; or none [default: heartline.sock in `$XDG_RUNTIME_DIR`, for root in /run]
+    #[arg(long, value_name = "PATH")]
+    pub(crate) socket: Option<PathBuf>,
+    /// End by itself after this long
+    #[arg(long = "for", value_name = "DUR", value_parser = parse_duration)]
+    pub(crate) for_: Option<Duration>,
+}
+
+/// Prints what is known of a node now, as one line in Nagios plugin form.
+///
+/// Asks a running watcher of this user first, unless flags say how to reach the node; else dials every line of it.
+#[derive(Debug, Args)]
+#[command(after_help = CHECK_HELP)]
+pub(crate) struct CheckArgs {
+    #[command(flatten)]
+    pub(crate) node: OneNode,
+    /// Print one JSON object
+    #[arg(long)]
+    pub(crate) json: bool,
+    /// Where to ask a running watcher; or none, to dial always [default: as watch]
+    #[arg(long, value_name = "PATH")]
+    pub(crate) socket: Option<PathBuf>,
+    /// The longest this may take; lines not heard from by then count as not known
+    #[arg(long, value_name = "DUR", default_value = "10s", value_parser = parse_duration)]
+    pub(crate) timeout: Duration,
+}
+
+/// Watches a node until it is up, or down.
+#[derive(Debug, Args)]
+#[command(after_help = WAIT_HELP)]
+pub(crate) struct WaitArgs {
+    #[command(flatten)]
+    pub(crate) node: OneNode,
+    /// What to wait for
+    #[arg(long, value_name = "STATE")]
+    pub(crate) until: Until,
+    /// The longest to wait [default: for ever]
+    #[arg(long, value_name = "DUR", value_parser = parse_duration)]
+    pub(crate) timeout: Option<Duration>,
+    /// Print one JSON object at the end
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// What `wait` waits for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Until {
+    /// Any line is up
+    Up,
+    /// Every line is down
+    Down,
+}
+
+/// Prints a completion script for a shell.
+#[derive(Debug, Args)]
+pub(crate) struct CompletionsArgs {
+    /// The shell
+    pub(crate) shell: Shell,
+}
+
+/// Prints a man page (troff) to standard output.
+#[derive(Debug, Args)]
+#[command(after_help = "Example: heartline man watch | man -l -")]
+pub(crate) struct ManArgs {
+    /// A command; none: heartline itself
+    pub(crate) command: Option<String>,
+}
+
+impl Cli {
+    /// Parses the command line; prints help or what is wrong with it, and ends the process, where there is nothing to do.
+    pub(crate) fn parse_or_exit() -> Self {
+        Self::try_parse().unwrap_or_else(|error| {
+            let asked_for = matches!(
+                error.kind(),
+                ErrorKind::DisplayHelp | ErrorKind::DisplayVersion
+            );
+            if asked_for {
+                error.exit();
+            }
+            let text = error.to_string();
+            let lines = text.lines().map(str::trim);
+            let tip = lines.clone().find(|line| line.starts_with("tip:"));
+            // What is wrong may go over several lines, to the first that is empty.
+            let what: Vec<_> = lines.take_while(|line| !line.is_empty()).collect();
+            let what = what.join(" ");
+            let what = what.trim_start_matches("error: ");
+            let command = std::env::args_os().nth(1);
+            let is_check = command.is_some_and(|command| command == "check");
+            let mend = tip.unwrap_or("see heartline --help");
+            words::complain(&anyhow::anyhow!("{what}; {mend}"));
+            std::process::exit(if is_check {
+                UNKNOWN.into()
+            } else {
+                USAGE.into()
+            });
+        })
+    }
+
+    /// The exit code for what is wrong with usage or configuration. For a Nagios plugin 2 would say that the node is
+    /// down.
+    pub(crate) fn usage_code(&self) -> u8 {
+        match self.command {
+            Command::Check(_) => UNKNOWN,
+            _ => USAGE,
+        }
+    }
+
+    /// `-v` counts up, `-q` down.
+    pub(crate) fn verbosity(&self) -> i8 {
+        match &self.command {
+            Command::Watch(args) => args.flags.verbosity(),
+            Command::Check(args) => args.node.flags.verbosity(),
+            Command::Wait(args) => args.node.flags.verbosity(),
+            Command::Serve(args) => args.verbosity(),
+            Command::Explain(_) | Command::Demo(_) | Command::Completions(_) | Command::Man(_) => 0,
+        }
+    }
+}
+
+/// Usage or configuration.
+const USAGE: u8 = 2;
+/// `check` could not tell.
+const UNKNOWN: u8 = 3;
+
+const WATCH_HELP: &str = "\
+SIGHUP reads the configuration again and lets lines that had given up try again; lines that did not change keep their
+sessions. SIGINT and SIGTERM end every session cleanly.
+
+Exit codes: 0 ended as asked, 2 usage or configuration (nothing was started).
+
+Examples:
+  heartline watch db1
+  heartline watch db1 --line 10.0.1.5,dev=eth0 --line 10.0.2.5,dev=eth1 --interval 1s
+  heartline watch --json -c heartline.toml";
+
+const CHECK_HELP: &str = "\
+Exit codes: 0 up, 1 degraded or suspect, 2 down, 3 unknown (also when usage or configuration are wrong).
+
+Examples:
+  heartline check db1
+  heartline check db1 --line 10.0.1.5 --line 10.0.2.5 --timeout 5s --json";
+
+const WAIT_HELP: &str = "\
+Exit codes: 0 reached, 1 timed out, 2 usage or configuration.
+
+Examples:
+  heartline wait db1 --until up --timeout 5m && ssh db1 uptime
+  heartline wait db1 --until down";

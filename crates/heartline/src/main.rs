@@ -1,0 +1,49 @@
+//! heartline: which of your machines is down, within a stated bound, over the SSH they already run.
+//!
+//! One file per command: arguments in, exit code out. What the commands share in arguments is in [`flags`]; how they
+//! come to a plan in [`asked`]; how they print in [`printer`] and [`words`].
+
+#![allow(
+    rustdoc::broken_intra_doc_links,
+    reason = "the docs of flags are the help that is printed, where [host] is not a link"
+)]
+
+mod asked;
+mod check;
+mod cli;
+mod demo;
+mod explain;
+mod flags;
+mod limits;
+mod logging;
+mod man;
+mod printer;
+mod serve;
+mod wait;
+mod watch;
+mod words;
+
+use std::process::ExitCode;
+
+use crate::cli::{Cli, Command};
+
+fn main() -> ExitCode {
+    let cli = Cli::parse_or_exit();
+    logging::start(cli.verbosity());
+    limits::raise();
+    let usage = cli.usage_code();
+    let done = match cli.command {
+        Command::Watch(args) => watch::run(args),
+        Command::Check(args) => check::run(args),
+        Command::Wait(args) => wait::run(args),
+        Command::Serve(args) => serve::run(args),
+        Command::Demo(args) => demo::run(args),
+        Command::Explain(args) => explain::run(&args),
+        Command::Completions(args) => man::completions(&args),
+        Command::Man(args) => man::man(&args),
+    };
+    done.unwrap_or_else(|error| {
+        words::complain(&error);
+        ExitCode::from(usage)
+    })
+}

@@ -1,0 +1,170 @@
+//! What a person reads.
+
+use std::fmt::Write;
+use std::io::IsTerminal;
+
+use heartline_core::Cause;
+use heartline_ssh::escape;
+use heartline_watch::told::WatcherTold;
+use heartline_watch::{LineBrief, LineTold, NodeBrief, NodeTold, Told};
+
+/// Whether to colour standard output: on a terminal, unless `NO_COLOR` says no.
+pub(crate) fn is_coloured() -> bool {
+    let unwanted = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
+    !unwanted && std::io::stdout().is_terminal()
+}
+
+/// One line on standard error: what and why and the mend.
+pub(crate) fn complain(error: &anyhow::Error) {
+    let text = format!("{error:#}");
+    let text = text
+        .split('\n')
+        .map(str::trim)
+        .collect::<Vec<_>>()
+        .join(" ");
+    // What came from a file or a peer is escaped already, and what was escaped stays as it is.
+    let text: Vec<_> = text.split('\\').map(plain).collect();
+    eprintln!("heartline: {}", text.join("\\"));
+}
+
+/// A first dial is news to a program, and none to a person; nor is what a node's only line does, beside what the node
+/// does.
+pub(crate) fn is_worth_telling(told: &Told) -> bool {
+    !matches!(told, Told::Line(line) if line.to == "dialing" || line.is_only)
+}
+
+/// One thing told, as text.
+pub(crate) fn told(told: &Told, coloured: bool) -> String {
+    match told {
+        Told::Line(line) => line_told(line, coloured),
+        Told::Node(node) => node_told(node, coloured),
+        Told::Watcher(watcher) => watcher_told(watcher),
+        _ => String::new(),
+    }
+}
+
+/// `check`'s one line, in the form of a Nagios plugin: what, then performance data.
+pub(crate) fn nagios(brief: &NodeBrief) -> String {
+    let state = brief.state.word().to_uppercase();
+    let up = brief.lines.iter().filter(|line| line.state == "up").count();
+    let all = brief.lines.len();
+    let mut text = format!("HEARTLINE {state}: {} ", plain(&brief.node));
+    let _ = match brief.state.cause() {
+        None => write!(text, "{up} of {all} lines up"),
+        Some(cause) => write!(text, "{cause}, {up} of {all} lines up"),
+    };
+    for line in brief.lines.iter().filter(|line| line.state != "up") {
+        let _ = write!(
+            text,
+            "; {} {}",
+            plain(&line.line),
+            why(&line.state, line.cause)
+        );
+        if let Some(detail) = &line.detail {
+            let _ = write!(text, " ({})", detail.replace('|', "/"));
+        }
+    }
+    let _ = write!(text, " | lines_up={up};;;0;{all}");
+    for line in &brief.lines {
+        if let Some(rtt) = line.rtt_ms {
+            let label = plain(&line.line).replace(['\'', '='], "_");
+            let _ = write!(text, " '{label}_rtt'={rtt:.3}ms;;;0");
+        }
+    }
+    text
+}
+
+fn node_told(node: &NodeTold, coloured: bool) -> String {
+    let name = plain(&node.node);
+    let state = paint(node.to, coloured);
+    let mut text = format!("{}  {name}  {state}", clock(node.t));
+    if let Some(cause) = node.cause {
+        let _ = write!(text, "  {cause}: {}", cause.sentence());
+    }
+    if let ([line], true) = (node.lines.as_slice(), node.cause.is_some())
+        && let Some(detail) = &line.detail
+    {
+        let _ = write!(text, " ({detail})");
+    }
+    push_after(&mut text, node.after_ms, node.to);
+    if node.lines.len() > 1 {
+        let lines: Vec<_> = node.lines.iter().map(line_brief).collect();
+        let _ = write!(text, "  [{}]", lines.join(", "));
+    }
+    text
+}
+
+fn line_told(line: &LineTold, coloured: bool) -> String {
+    let mut text = format!(
+        "{}    {}  line {}  {}",
+        clock(line.t),
+        plain(&line.node),
+        plain(&line.line),
+        paint(line.to, coloured)
+    );
+    if let Some(cause) = line.cause {
+        let _ = write!(text, "  {cause}: {}", cause.sentence());
+        if let Some(detail) = &line.evidence.ssh.detail {
+            let _ = write!(text, " ({detail})");
+        }
+    } else if let (Some(rtt), "up") = (line.evidence.ssh.rtt_ms, line.to) {
+        let _ = write!(text, "  answers in {rtt:.1} ms");
+    }
+    push_after(&mut text, line.after_ms, line.to);
+    text
+}
+
+fn watcher_told(watcher: &WatcherTold) -> String {
+    format!(
+        "{}  (this watcher did not run for {} ms; no silence counts for that time)",
+        clock(watcher.t),
+        watcher.lost_ms
+    )
+}
+
+fn push_after(text: &mut String, after_ms: Option<u64>, to: &str) {
+    if let (Some(ms), "down" | "suspect") = (after_ms, to) {
+        let tenths = ms / 100;
+        let _ = write!(
+            text,
+            ", {}.{} s after its last sign of life",
+            tenths / 10,
+            tenths % 10
+        );
+    }
+}
+
+fn line_brief(line: &LineBrief) -> String {
+    format!("{} {}", plain(&line.line), why(&line.state, line.cause))
+}
+
+fn why(state: &str, cause: Option<Cause>) -> String {
+    cause.map_or_else(|| state.to_owned(), |cause| format!("{state} ({cause})"))
+}
+
+fn clock(t: jiff::Timestamp) -> String {
+    let local = t.to_zoned(jiff::tz::TimeZone::system());
+    local.strftime("%H:%M:%S%.3f").to_string()
+}
+
+fn paint(state: &str, coloured: bool) -> String {
+    let code = match state {
+        "up" => "32",
+        "down" => "1;31",
+        "degraded" | "suspect" => "33",
+        "unknown" => "35",
+        _ => "2",
+    };
+    if coloured {
+        format!("\x1b[{code}m{state}\x1b[0m")
+    } else {
+        state.to_owned()
+    }
+}
+
+/// Names come from arguments and files; they too are made fit for a terminal.
+fn plain(name: &str) -> String {
+    escape(name.as_bytes(), MAX_NAME)
+}
+
+const MAX_NAME: usize = 1_000;

@@ -1,0 +1,71 @@
+//! An sshd that ends connections without a channel (`UnusedConnectionTimeout`, `ChannelTimeout`; OpenSSH 9.2 and later):
+//! the line finds out, and from then on holds a session that survives.
+
+mod watching;
+
+use std::time::Duration;
+
+use anyhow::{Result, ensure};
+use lab::{Lab, NodeSpec, sshd_version};
+use watching::{Watch, until};
+
+#[test]
+fn a_line_settles_into_a_session_that_survives() -> Result<()> {
+    settles("unused_connection_timeout", "UnusedConnectionTimeout 3")
+}
+
+#[test]
+fn a_line_settles_also_where_idle_channels_are_closed() -> Result<()> {
+    let config = "UnusedConnectionTimeout 3\nChannelTimeout session:*=2";
+    settles("channel_timeout", config)
+}
+
+fn settles(name: &str, config: &str) -> Result<()> {
+    let Some(lab) = Lab::or_skip(name) else {
+        return Ok(());
+    };
+    let version = sshd_version()?;
+    if !knows_it(&version) {
+        lab::skipped(name, &format!("{version} has no UnusedConnectionTimeout"));
+        return Ok(());
+    }
+    let node = lab.node_with(&NodeSpec::new("db1").config(config))?;
+    lab.cable(&node)?;
+    let mut watch = Watch::start(&lab, "db1 --interval 1s --count 1")?;
+    watch.node("db1", "up")?;
+    until("a session with something in it", || {
+        Ok(!node.user_processes().is_empty())
+    })?;
+    let logins = node.logins()?;
+    ensure!((2..=MOST).contains(&logins), "{logins} logins until then");
+    watch.line("db1", "10.77.1.2", "up")?;
+    until("the line is up", || {
+        let last = watch.told()?.last();
+        Ok(last.is_some_and(|told| told.text("to") == "up"))
+    })?;
+    watch.forget()?;
+    let told = watch.told_within(QUIET)?;
+    ensure!(told.is_empty(), "{told:#?}");
+    assert_eq!(node.logins()?, logins, "no further login");
+    let down = |told: &watching::Told| told.text("to") == "down";
+    ensure!(!watch.told()?.iter().any(down));
+    watch.running().terminate()?;
+    assert_eq!(watch.ended()?.status.code(), Some(0));
+    until("nothing is left", || {
+        Ok(node.sessions().is_empty() && node.user_processes().is_empty())
+    })
+}
+
+/// Whether it is OpenSSH 9.2 or later, by `OpenSSH_9.2p1 …`.
+fn knows_it(version: &str) -> bool {
+    let number = version.split("OpenSSH_").nth(1).unwrap_or_default();
+    let mut parts = number.split(|c: char| !c.is_ascii_digit());
+    let mut next = || parts.next().and_then(|part| part.parse::<u32>().ok());
+    let (major, minor) = (next(), next());
+    (major, minor) >= (Some(9), Some(2))
+}
+
+/// Logins until a line has found out.
+const MOST: usize = 4;
+/// Many times the timeouts.
+const QUIET: Duration = Duration::from_secs(15);
