@@ -33,6 +33,15 @@ impl Destination {
             check_user(user)?;
         }
         check_host(host)?;
+        // Written out, an address stands in brackets, which it must not close itself.
+        if host.contains(':')
+            && let Some(bracket) = host.chars().find(|c| "[]".contains(*c))
+        {
+            return Err(DestinationError::BadCharacter {
+                part: "host",
+                came: bracket.to_string(),
+            });
+        }
         if port == Some(0) {
             return Err(DestinationError::BadPort {
                 came: "0".to_owned(),
