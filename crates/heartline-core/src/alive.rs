@@ -86,7 +86,8 @@ impl Alive {
 
     /// A sign of life: any complete packet that passed its MAC, any reply to a probe.
     pub fn handle_life(&mut self, now: Moment) {
-        if self.ended || now < self.last_life {
+        // One that is known already is no news: it may not undo what a probe or a stall has moved since.
+        if self.ended || now <= self.last_life {
             return;
         }
         *self = Self::new(self.rule, now);

@@ -85,6 +85,18 @@ fn a_watcher_that_was_stopped_before_the_end_takes_a_last_look() {
     assert_eq!(alive.end(), at(23_001));
 }
 
+/// A driver tells what it knows whenever it looks, be it new or not.
+#[test]
+fn a_sign_of_life_told_again_undoes_neither_probe_nor_stall() {
+    let mut alive = Alive::new(rule(1_000, 2), at(500));
+    assert_eq!(alive.handle_timeout(at(1_500)), Some(AliveStep::Probe));
+    alive.handle_life(at(500));
+    assert_eq!(alive.unanswered(at(1_500)), 1);
+    assert_eq!(alive.handle_timeout(at(12_500)), Some(AliveStep::Probe));
+    alive.handle_life(at(500));
+    assert_eq!(run_out(&mut alive), [(13_500, AliveStep::End)]);
+}
+
 #[test]
 fn probes_of_many_lines_fall_on_one_grid() {
     let rule = AliveRule::new(Interval::new(ms(1_000)).unwrap(), Count::new(2).unwrap());
