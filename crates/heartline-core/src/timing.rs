@@ -14,11 +14,12 @@ pub struct Interval(Duration);
 
 impl Interval {
     /// Checks the range.
-    pub fn new(interval: Duration) -> Result<Self, TimingError> {
+    pub const fn new(interval: Duration) -> Result<Self, TimingError> {
         if interval.is_zero() {
             return Err(TimingError::IntervalZero);
         }
-        if interval < Self::MIN || interval > Self::MAX {
+        let nanos = interval.as_nanos();
+        if nanos < Self::MIN.as_nanos() || nanos > Self::MAX.as_nanos() {
             return Err(TimingError::IntervalRange { came: interval });
         }
         Ok(Self(interval))
@@ -51,7 +52,7 @@ pub struct Count(u32);
 
 impl Count {
     /// Checks the range.
-    pub fn new(count: u32) -> Result<Self, TimingError> {
+    pub const fn new(count: u32) -> Result<Self, TimingError> {
         match count {
             0 => Err(TimingError::CountZero),
             1..=Self::MAX => Ok(Self(count)),

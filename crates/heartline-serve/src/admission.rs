@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
+use std::fmt;
 use std::net::IpAddr;
 use std::num::NonZeroUsize;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -91,12 +92,22 @@ impl Drop for Ticket {
     }
 }
 
-/// Which limit turned a connection away.
+/// Which limit turned a connection away; shown by the name of its setting.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Refusal {
     Connections,
     Unauthenticated,
     Source,
+}
+
+impl fmt::Display for Refusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Connections => "max_connections",
+            Self::Unauthenticated => "max_unauthenticated",
+            Self::Source => "max_per_source",
+        })
+    }
 }
 
 #[derive(Debug, Default)]

@@ -6,6 +6,7 @@ use std::num::NonZeroUsize;
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
+use heartline_core::{Count, Interval};
 use russh::keys::PrivateKey;
 
 use crate::authorized_keys::AuthorizedKeys;
@@ -41,11 +42,14 @@ pub struct ServeConfig {
     /// Connections at once from one source: one IPv4 address, or one IPv6 /64. Rule of thumb: the
     /// lines one watcher holds to here, four times.
     pub max_per_source: NonZeroUsize,
-    /// How long a client's machine may leave our bytes unacknowledged, or its program leave them
-    /// unread, before its session ends. 2 s to 1 day. This is TCP's word (`TCP_USER_TIMEOUT` on
-    /// Linux, and keepalive probes for an idle connection everywhere), which a frozen program does
-    /// not change as long as nothing is sent to it.
-    pub dead_peer_after: Duration,
+    /// How long a client may be silent before it is asked for a sign of life, and then between
+    /// probes, as `ClientAliveInterval`; from the login on. Rule of thumb: longer than its own
+    /// beats are apart, so that it is asked only when they fail; well over the round-trip time.
+    pub interval: Interval,
+    /// Probes that may go unanswered, as `ClientAliveCountMax`: the session ends
+    /// `interval · (count + 1)` after the client's last sign of life. Rule of thumb: the loss that
+    /// a path may have without meaning anything; 1 on a good one.
+    pub count: Count,
     /// How long clients get to say goodbye once the endpoint is told to stop; then their sockets
     /// are reset. 0 to 1 min.
     pub shutdown_grace: Duration,
@@ -67,7 +71,8 @@ impl ServeConfig {
             max_connections: DEFAULT_CONNECTIONS,
             max_unauthenticated: DEFAULT_UNAUTHENTICATED,
             max_per_source: DEFAULT_PER_SOURCE,
-            dead_peer_after: Duration::from_mins(1),
+            interval: DEFAULT_INTERVAL,
+            count: DEFAULT_COUNT,
             shutdown_grace: Duration::from_secs(2),
         }
     }
@@ -89,7 +94,6 @@ impl ServeConfig {
             self.auth_rejection_time,
             Duration::ZERO..=MAX_REJECTION_TIME,
         )?;
-        within("dead_peer_after", self.dead_peer_after, DEAD_PEER_AFTER)?;
         within(
             "shutdown_grace",
             self.shutdown_grace,
@@ -110,7 +114,8 @@ impl fmt::Debug for ServeConfig {
             .field("max_connections", &self.max_connections)
             .field("max_unauthenticated", &self.max_unauthenticated)
             .field("max_per_source", &self.max_per_source)
-            .field("dead_peer_after", &self.dead_peer_after)
+            .field("interval", &self.interval)
+            .field("count", &self.count)
             .field("shutdown_grace", &self.shutdown_grace)
             .finish()
     }
@@ -163,8 +168,16 @@ fn within(
 const LOGIN_GRACE: RangeInclusive<Duration> = Duration::from_millis(100)..=Duration::from_mins(10);
 /// russh sleeps this long where nothing can interrupt it, so it also delays the end of a session.
 pub(crate) const MAX_REJECTION_TIME: Duration = Duration::from_secs(5);
-/// Keepalive probes go in whole seconds, and some must fit.
-const DEAD_PEER_AFTER: RangeInclusive<Duration> = Duration::from_secs(2)..=Duration::from_hours(24);
 const DEFAULT_CONNECTIONS: NonZeroUsize = NonZeroUsize::new(10_000).unwrap();
 const DEFAULT_UNAUTHENTICATED: NonZeroUsize = NonZeroUsize::new(100).unwrap();
 const DEFAULT_PER_SOURCE: NonZeroUsize = NonZeroUsize::new(64).unwrap();
+/// Three of a watcher's own beats, by its default.
+const DEFAULT_INTERVAL: Interval = match Interval::new(Duration::from_secs(15)) {
+    Ok(interval) => interval,
+    Err(_) => Interval::DEFAULT,
+};
+/// As sshd's: a bound of a minute.
+const DEFAULT_COUNT: Count = match Count::new(3) {
+    Ok(count) => count,
+    Err(_) => Count::DEFAULT,
+};

@@ -3,8 +3,6 @@
 use std::fmt;
 use std::io;
 
-use crate::wire::Stalled;
-
 /// What ended a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum End {
@@ -14,8 +12,8 @@ pub(crate) enum End {
     Reset,
     /// The peer's machine stopped acknowledging, or cannot be reached any more.
     PeerGone,
-    /// The peer's machine acknowledges, but its program stopped reading.
-    SendStalled,
+    /// The client gave no sign of life for the whole bound.
+    Silent,
     /// The login was not done within its grace time.
     LoginTimeout,
     /// Every try to log in was refused.
@@ -41,9 +39,6 @@ impl End {
     }
 
     fn of_io(error: &io::Error) -> Self {
-        if Stalled::is_in(error) {
-            return Self::SendStalled;
-        }
         match error.kind() {
             io::ErrorKind::UnexpectedEof | io::ErrorKind::WriteZero => Self::ClosedByPeer,
             io::ErrorKind::ConnectionReset
@@ -61,7 +56,7 @@ impl fmt::Display for End {
             Self::ClosedByPeer => "closed_by_peer",
             Self::Reset => "reset",
             Self::PeerGone => "peer_gone",
-            Self::SendStalled => "send_stalled",
+            Self::Silent => "silent",
             Self::LoginTimeout => "login_timeout",
             Self::LoginRefused => "login_refused",
             Self::Protocol => "protocol",

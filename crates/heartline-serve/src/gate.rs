@@ -12,6 +12,7 @@ use tokio::sync::oneshot;
 
 use crate::authorized_keys::AuthorizedKeys;
 use crate::certificate;
+use crate::heard::Heard;
 use crate::printable::{USER_SHOWN, printable};
 
 /// Answers russh's questions about one connection.
@@ -23,6 +24,7 @@ pub(crate) struct Gate {
     authorized: Arc<AuthorizedKeys>,
     source: IpAddr,
     refused: Arc<AtomicBool>,
+    heard: Arc<Heard>,
     accepted: Option<Login>,
     tell: Option<oneshot::Sender<Login>>,
 }
@@ -36,18 +38,20 @@ pub(crate) struct Login {
 }
 
 impl Gate {
-    /// For a connection from `source`. `tell` hears of a login that succeeded, `refused` of one
-    /// that did not.
+    /// For a connection from `source`. `heard` and `tell` hear of a login that succeeded, `refused`
+    /// of one that did not.
     pub(crate) fn new(
         authorized: Arc<AuthorizedKeys>,
         source: IpAddr,
         refused: Arc<AtomicBool>,
+        heard: Arc<Heard>,
         tell: oneshot::Sender<Login>,
     ) -> Self {
         Self {
             authorized,
             source: source.to_canonical(),
             refused,
+            heard,
             accepted: None,
             tell: Some(tell),
         }
@@ -120,6 +124,7 @@ impl server::Handler for Gate {
     }
 
     async fn auth_succeeded(&mut self, _: &mut server::Session) -> Result<(), Self::Error> {
+        self.heard.login();
         if let (Some(login), Some(tell)) = (self.accepted.take(), self.tell.take()) {
             // Nobody listens any more when the connection is being ended: that will reach russh.
             let _ = tell.send(login);

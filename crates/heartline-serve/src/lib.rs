@@ -11,19 +11,25 @@
 //! * [`AuthorizedKeys`] reads `authorized_keys`; a restriction it cannot honour refuses its line.
 //! * [`host_key`] loads host keys from OpenSSH files, or makes one.
 //!
+//! A client that falls silent is asked for a sign of life, and its session ends when none has come for
+//! `interval · (count + 1)` ([`ServeConfig::interval`], [`ServeConfig::count`]): sshd's `ClientAlive`
+//! with core's rule, also where sshd is wrong (facts/keepalive.md, section 2). What the endpoint
+//! itself sends puts nothing off; output that the client does not take does not hold up the end;
+//! a frozen process is noticed whose kernel goes on acknowledging; and time in which the endpoint
+//! itself did not run counts against nobody.
+//!
 //! What a peer sends is hostile until proven otherwise: every wait has a deadline, every buffer a
 //! bound, every count a limit, and its words are escaped before they are logged.
-//!
-//! Not here: probing a silent client from this side (`ClientAliveInterval`). A client whose
-//! *machine* is gone is let go by TCP after [`ServeConfig::dead_peer_after`]; one whose process is
-//! frozen while its kernel goes on acknowledging is not noticed yet.
 
 mod admission;
+mod alive;
 pub mod authorized_keys;
 mod certificate;
+mod clock;
 mod config;
 mod end;
 mod gate;
+mod heard;
 pub mod host_key;
 mod listen;
 mod printable;

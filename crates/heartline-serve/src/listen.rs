@@ -6,7 +6,8 @@ use std::net::SocketAddr;
 use std::task::Poll;
 use std::time::Duration;
 
-use socket2::{Domain, Protocol, SockRef, Socket, TcpKeepalive, Type};
+use heartline_core::Bound;
+use socket2::{Domain, Protocol, SockRef, Socket, Type};
 use tokio::net::{TcpListener, TcpStream};
 
 /// Listens on `addr`. An IPv6 socket takes IPv6 alone, so that both wildcards can stand together.
@@ -61,24 +62,25 @@ impl Acceptor {
     }
 }
 
-/// Sets an accepted socket so that beats leave at once, and so that the kernel lets go of a peer
-/// that has not acknowledged anything for `dead_peer_after`, also when nothing is being sent.
-pub(crate) fn prepare(stream: &TcpStream, dead_peer_after: Duration) -> io::Result<()> {
+/// Sets an accepted socket so that beats leave at once, and so that the kernel does not give up on a
+/// peer before `bound` has passed, nor long after: the probes are what it waits to be acknowledged.
+pub(crate) fn prepare(stream: &TcpStream, bound: Bound) -> io::Result<()> {
     let socket = SockRef::from(stream);
     socket.set_tcp_nodelay(true)?;
-    let second = Duration::from_secs(1);
-    let keepalive = TcpKeepalive::new()
-        .with_time((dead_peer_after / 2).max(second))
-        .with_interval((dead_peer_after / 8).max(second))
-        .with_retries(KEEPALIVE_RETRIES);
-    socket.set_tcp_keepalive(&keepalive)?;
     #[cfg(any(target_os = "linux", target_os = "android"))]
-    socket.set_tcp_user_timeout(Some(dead_peer_after))?;
+    {
+        let timeout = bound.as_duration().saturating_add(BEHIND);
+        socket.set_tcp_user_timeout(Some(timeout.min(MAX_USER_TIMEOUT)))?;
+    }
     Ok(())
 }
 
 const BACKLOG: i32 = 1024;
 /// In bytes; holds any key exchange of the algorithms offered.
 const KERNEL_BUFFER: usize = 32 * 1024;
-/// Idle for a half of the time, then four probes an eighth of it apart.
-const KEEPALIVE_RETRIES: u32 = 4;
+/// So that a session whose time is over ends by our rule, and its cause is in the log.
+#[cfg(any(target_os = "linux", target_os = "android"))]
+const BEHIND: Duration = Duration::from_secs(10);
+/// What the kernel takes at most: `INT_MAX` milliseconds (`tcp_sock_set_user_timeout`).
+#[cfg(any(target_os = "linux", target_os = "android"))]
+const MAX_USER_TIMEOUT: Duration = Duration::from_millis(i32::MAX as u64);

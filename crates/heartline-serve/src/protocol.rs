@@ -30,7 +30,7 @@ pub(crate) fn settings(config: &ServeConfig) -> Arc<server::Config> {
         event_buffer_size: 1,
         preferred: preferred(),
         max_auth_attempts: MAX_TRIES,
-        // Deadlines are ours (session.rs, wire.rs): russh's do not fire while it writes.
+        // Deadlines are ours (session.rs, alive.rs): russh's do not fire while it writes.
         inactivity_timeout: None,
         keepalive_interval: None,
         nodelay: true,

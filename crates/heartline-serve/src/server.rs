@@ -7,12 +7,14 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use heartline_core::AliveRule;
 use tokio::net::TcpStream;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep, timeout};
 
 use crate::admission::{Admission, Limits, Refusal};
+use crate::clock::Clock;
 use crate::config::{ConfigError, ServeConfig};
 use crate::listen::{Acceptor, listen, prepare};
 use crate::protocol;
@@ -63,7 +65,8 @@ impl Server {
                 protocol: protocol::settings(&config),
                 authorized: Arc::new(config.authorized),
                 login_grace: config.login_grace,
-                dead_peer_after: config.dead_peer_after,
+                alive: AliveRule::new(config.interval, config.count),
+                clock: Clock::start(),
                 shutdown_grace: config.shutdown_grace,
             }),
             turned_away: TurnedAway::default(),
@@ -123,7 +126,7 @@ impl Server {
                 return None;
             }
         };
-        if let Err(error) = prepare(&stream, self.shared.dead_peer_after) {
+        if let Err(error) = prepare(&stream, self.shared.alive.bound()) {
             // The peer is gone already, else nothing here can fail.
             tracing::debug!(%source, %error, "Connection lost before it began.");
             return None;
@@ -184,7 +187,7 @@ impl TurnedAway {
         }
         let count = std::mem::take(&mut self.since);
         self.told = Some(Instant::now());
-        tracing::warn!(count, last = %source, limit = ?refusal, "Connections turned away.");
+        tracing::warn!(count, last = %source, limit = %refusal, "Connections turned away.");
     }
 }
 

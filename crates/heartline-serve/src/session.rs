@@ -8,6 +8,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use heartline_core::AliveRule;
+use heartline_socket::TcpInfo;
 use russh::Disconnect;
 use russh::server::{self, RunningSession};
 use tokio::io::BufReader;
@@ -16,10 +18,13 @@ use tokio::sync::{oneshot, watch};
 use tokio::time::{Instant, sleep_until, timeout, timeout_at};
 
 use crate::admission::Ticket;
+use crate::alive::{Silence, silence};
 use crate::authorized_keys::AuthorizedKeys;
+use crate::clock::Clock;
 use crate::config::MAX_REJECTION_TIME;
 use crate::end::End;
 use crate::gate::{Gate, Login};
+use crate::heard::{Heard, Tap};
 use crate::wire::{KillSwitch, Wire};
 
 /// What all sessions share.
@@ -27,7 +32,8 @@ pub(crate) struct Shared {
     pub(crate) protocol: Arc<server::Config>,
     pub(crate) authorized: Arc<AuthorizedKeys>,
     pub(crate) login_grace: Duration,
-    pub(crate) dead_peer_after: Duration,
+    pub(crate) alive: AliveRule,
+    pub(crate) clock: Clock,
     pub(crate) shutdown_grace: Duration,
 }
 
@@ -53,14 +59,17 @@ impl Connection {
         } = self;
         let deadline = Instant::now() + shared.login_grace;
         let refused = Arc::new(AtomicBool::new(false));
+        let heard = Heard::new(shared.clock);
         let (tell, mut login) = oneshot::channel();
         let gate = Gate::new(
             Arc::clone(&shared.authorized),
             source.ip(),
             Arc::clone(&refused),
+            Arc::clone(&heard),
             tell,
         );
-        let mut session = match begin(&shared, stream, gate, deadline, &mut stopping).await {
+        let mut session = match begin(&shared, stream, gate, &heard, deadline, &mut stopping).await
+        {
             Ok(session) => session,
             Err(end) => return log_stranger(source, end, false),
         };
@@ -74,14 +83,18 @@ impl Connection {
         ticket.authenticated();
         let Login { user, key } = &login;
         tracing::info!(%user, %source, %key, "Session began.");
-        let end = tokio::select! {
-            end = session.over() => end,
+        let handle = session.running.handle();
+        let silence = tokio::select! {
+            end = session.over() => return log_end(&login, source, end),
             () = stopped(&mut stopping) => {
                 session.end(End::Shutdown, shared.shutdown_grace).await;
-                End::Shutdown
+                return log_end(&login, source, End::Shutdown);
             }
+            silence = silence(shared.alive, shared.clock, &heard, handle) => silence,
         };
-        tracing::info!(%user, %source, cause = %end, "Session ended.");
+        let tcp = session.switch.tcp_info();
+        session.end(End::Silent, shared.shutdown_grace).await;
+        log_silence(&login, source, silence, tcp);
     }
 }
 
@@ -134,17 +147,19 @@ async fn begin(
     shared: &Shared,
     stream: TcpStream,
     gate: Gate,
+    heard: &Arc<Heard>,
     deadline: Instant,
     stopping: &mut watch::Receiver<bool>,
 ) -> Result<Session, End> {
-    let (wire, switch) = Wire::new(stream, shared.dead_peer_after);
+    let (wire, switch) = Wire::new(stream);
     // A beat comes as one segment, which russh reads in two pieces: one system call instead of two.
     let buffered = BufReader::with_capacity(READ_AHEAD, wire);
+    let tapped = Tap::new(buffered, Arc::clone(heard));
     // Boxed, so that its memory is not kept for the life of the session. Dropped, it takes the
     // socket with it.
     let opening = Box::pin(server::run_stream(
         Arc::clone(&shared.protocol),
-        buffered,
+        tapped,
         gate,
     ));
     let opened = tokio::select! {
@@ -182,6 +197,23 @@ async fn log_in(
 async fn stopped(stopping: &mut watch::Receiver<bool>) {
     // An error means that whoever could tell is gone, which says the same.
     let _ = stopping.wait_for(|stopping| *stopping).await;
+}
+
+fn log_end(login: &Login, source: SocketAddr, cause: End) {
+    let Login { user, .. } = login;
+    tracing::info!(%user, %source, %cause, "Session ended.");
+}
+
+/// How TCP stood tells a client that is cut off, whose machine left segments unacknowledged, from one
+/// that hangs: all is acknowledged, or its machine takes no more.
+fn log_silence(login: &Login, source: SocketAddr, silence: Silence, tcp: Option<TcpInfo>) {
+    let Login { user, .. } = login;
+    let Silence { lasted, probes } = silence;
+    let silent_ms = lasted.as_millis();
+    let (unacked, unsent) = (tcp.map(|tcp| tcp.unacked), tcp.map(|tcp| tcp.unsent));
+    tracing::info!(
+        %user, %source, cause = %End::Silent, silent_ms, probes, unacked, unsent, "Session ended."
+    );
 }
 
 /// A connection that never became a session. Strangers make these by the thousand, so only a

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use anyhow::{Context, bail};
 use clap::{ArgAction, Args};
+use heartline_core::{Count, Interval};
 use heartline_serve::{AuthorizedKeys, ServeConfig, Server, host_key};
 use heartline_watch::config::parse_duration;
 use tracing::warn;
@@ -28,8 +29,19 @@ pub(crate) struct ServeArgs {
     /// Who may log in; repeat for several [default: `~/.ssh/authorized_keys`]
     #[arg(long, value_name = "FILE")]
     authorized_keys: Vec<PathBuf>,
-    /// From connecting to the end of the login
-    #[arg(long, value_name = "DUR", default_value = "20s", value_parser = parse_duration)]
+    /// Silence after which a client is asked for a sign of life, and time between probes, as ClientAliveInterval: 10ms and more
+    #[arg(long, value_name = "DUR", default_value = "15s", value_parser = parse_duration, allow_hyphen_values = true)]
+    interval: Duration,
+    /// Probes that may go unanswered, as ClientAliveCountMax: 1 and more; a silent session ends after interval·(count+1)
+    #[arg(
+        long,
+        value_name = "N",
+        default_value = "3",
+        allow_hyphen_values = true
+    )]
+    count: u32,
+    /// From connecting to the end of the login: 100ms to 10m
+    #[arg(long, value_name = "DUR", default_value = "20s", value_parser = parse_duration, allow_hyphen_values = true)]
     login_grace: Duration,
     /// Connections at once
     #[arg(long, value_name = "N", default_value = "10000")]
@@ -40,7 +52,7 @@ pub(crate) struct ServeArgs {
     /// Connections at once from one address (IPv6: one /64)
     #[arg(long, value_name = "N", default_value = "64")]
     max_per_source: NonZeroUsize,
-    /// Say more; repeat for more
+    /// Say more, also of connections that end before their login; repeat for more
     #[arg(short = 'v', long, action = ArgAction::Count)]
     verbose: u8,
 }
@@ -75,6 +87,8 @@ async fn serve(args: ServeArgs) -> anyhow::Result<ExitCode> {
         .context("cannot print the host key")?;
     let authorized = authorized(&args.authorized_keys)?;
     let mut config = ServeConfig::new(args.listen, host_keys, authorized);
+    config.interval = Interval::new(args.interval)?;
+    config.count = Count::new(args.count)?;
     config.login_grace = args.login_grace;
     config.max_connections = args.max_connections;
     config.max_unauthenticated = args.max_unauthenticated;
@@ -115,6 +129,17 @@ fn authorized(files: &[PathBuf]) -> anyhow::Result<AuthorizedKeys> {
 
 const HELP: &str = "\
 Prints the address and host key it listens with as lines of known_hosts. SIGINT and SIGTERM end every session cleanly.
+Every session's begin and end is a line on standard error; the end names its cause:
+
+  silent            no sign of life for interval·(count+1)
+  closed_by_peer    the client said goodbye or closed its side
+  reset             the client's machine says that there is no such connection any more
+  peer_gone         the network says that the client's machine cannot be reached
+  protocol          what the client sent is not SSH, or breaks its rules
+  shutdown          this endpoint was told to stop
+
+With silent it says how TCP stood: nothing unacked is a client that hangs (unsent too: it no longer reads), unacked segments
+are one that is cut off.
 
 Exit codes: 0 ended as asked, 2 usage or configuration.
 

@@ -377,6 +377,22 @@ fn an_endpoint_that_cannot_serve() {
     bench.refuses(&format!("{words} --host-key @HOME/host"), &says);
     bench.refuses(&format!("{words} --listen @NODE"), &["@NODE"]);
     bench.refuses(&format!("{words} --login-grace 1ms"), &["login_grace"]);
+    for (flag, says) in [
+        ("--interval 0", "interval 0"),
+        ("--interval 9ms", "interval 9ms"),
+        ("--interval -1", "'-1'"),
+        ("--interval nonsense", "'nonsense'"),
+        ("--interval 2147483648", "too long"),
+        ("--count 0", "count 0"),
+        ("--count -1", "'-1'"),
+        ("--count 2147483648", "count 2147483648"),
+        ("--login-grace -1", "'-1'"),
+        ("--max-connections 0", "'0'"),
+        ("--max-unauthenticated 0", "'0'"),
+        ("--max-per-source 0", "'0'"),
+    ] {
+        bench.refuses(&format!("{words} {flag}"), &[says]);
+    }
 }
 
 /// What the issue allows is "at once"; this is for a busy machine.

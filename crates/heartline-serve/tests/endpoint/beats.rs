@@ -1,14 +1,12 @@
 //! What a client on russh gets: beats answered, everything else refused.
 
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
-use std::time::Duration;
 
 use heartline_serve::{AuthorizedKeys, host_key};
 use russh::ChannelOpenFailure;
 use russh::keys::ssh_key::certificate::{Builder, CertType};
 
-use crate::support::{Deaf, Endpoint, beat, log_in, open_sockets, until, within};
+use crate::support::{Endpoint, beat, log_in, open_sockets, until};
 
 #[tokio::test]
 async fn every_beat_is_answered() {
@@ -106,36 +104,6 @@ async fn a_certificate_of_the_authority_logs_in_and_another_does_not() {
     let mut bare = endpoint.dial().await;
     assert!(!log_in(&mut bare, "watcher", &user).await);
     assert!(!log_in(&mut bare, "watcher", &authority).await);
-}
-
-/// facts/russh.md, section 4: with a full send buffer russh's loop waits for ever.
-#[tokio::test]
-async fn a_client_that_stops_reading_is_let_go_with_its_socket() {
-    let endpoint = Endpoint::start_with(|config| {
-        config.dead_peer_after = Duration::from_secs(2);
-    })
-    .await;
-    let idle = open_sockets();
-    let (stream, deaf) = Deaf::connect(endpoint.addr).await;
-    let mut client = endpoint.dial_over(stream).await.unwrap();
-    assert!(log_in(&mut client, "watcher", &endpoint.user_key).await);
-    assert_eq!(open_sockets(), idle + 2);
-    deaf.store(true, Ordering::Relaxed);
-    // Its own loop goes on writing, so it notices the end by a failed write.
-    within("the session ends", async {
-        while !client.is_closed() {
-            let request = client.send_global_request("keepalive@openssh.com", &[], true);
-            tokio::select! {
-                biased;
-                _ = request => {}
-                () = tokio::task::yield_now() => {}
-            }
-        }
-    })
-    .await;
-    drop(client);
-    until("no socket is left", || open_sockets() == idle).await;
-    assert!(beat(&endpoint.log_in().await).await);
 }
 
 #[tokio::test]

@@ -1,59 +1,13 @@
 //! What an operator reads: a line for every session's begin and end, nothing of a peer's unescaped.
 
-use std::io;
-use std::sync::{Arc, Mutex};
+use std::num::NonZeroUsize;
 use std::time::Duration;
 
 use heartline_serve::host_key;
-use tracing_subscriber::fmt::MakeWriter;
+use tokio::net::TcpStream;
 
+use crate::log::capture;
 use crate::support::{Endpoint, beat, log_in, until};
-
-#[derive(Clone, Default)]
-struct Log(Arc<Mutex<Vec<u8>>>);
-
-impl Log {
-    fn text(&self) -> String {
-        String::from_utf8(self.0.lock().unwrap().clone()).unwrap()
-    }
-
-    fn lines(&self, with: &str) -> usize {
-        self.text()
-            .lines()
-            .filter(|line| line.contains(with))
-            .count()
-    }
-}
-
-impl io::Write for Log {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.0.lock().unwrap().extend_from_slice(bytes);
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
-}
-
-impl<'a> MakeWriter<'a> for Log {
-    type Writer = Self;
-
-    fn make_writer(&'a self) -> Self {
-        self.clone()
-    }
-}
-
-fn capture() -> (Log, tracing::subscriber::DefaultGuard) {
-    let log = Log::default();
-    let subscriber = tracing_subscriber::fmt()
-        .with_ansi(false)
-        .with_max_level(tracing::Level::INFO)
-        .with_writer(log.clone())
-        .finish();
-    // Of this thread: the tests' runtimes have no other.
-    (log, tracing::subscriber::set_default(subscriber))
-}
 
 #[tokio::test]
 async fn a_session_begins_and_ends_in_one_line_each() {
@@ -93,6 +47,16 @@ async fn a_refused_login_is_told_and_a_mere_connection_is_not() {
     assert!(text.contains("cause=login_refused"), "{text}");
     assert!(text.contains("seen=login_timeout"), "{text}");
     assert_eq!(text.lines().count(), 1, "{text}");
+}
+
+#[tokio::test]
+async fn who_is_turned_away_is_told_with_the_limit() {
+    let (log, _guard) = capture();
+    let endpoint = Endpoint::start_with(|config| config.max_per_source = NonZeroUsize::MIN).await;
+    let _held = endpoint.log_in().await;
+    let _turned_away = TcpStream::connect(endpoint.addr).await.unwrap();
+    until("it is logged", || log.lines("turned away") == 1).await;
+    assert_eq!(log.lines("limit=max_per_source"), 1, "{}", log.text());
 }
 
 #[tokio::test]

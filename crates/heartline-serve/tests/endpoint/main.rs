@@ -7,7 +7,9 @@
     reason = "a test that finds something else than it needs has failed"
 )]
 
+mod alive;
 mod beats;
+mod log;
 mod logs;
 mod openssh;
 mod shutdown;

@@ -93,7 +93,6 @@ async fn faulty_settings_are_refused() {
     for fault in [
         bind(|config| config.login_grace = Duration::ZERO).await,
         bind(|config| config.auth_rejection_time = Duration::from_mins(1)).await,
-        bind(|config| config.dead_peer_after = Duration::from_secs(1)).await,
         bind(|config| config.shutdown_grace = Duration::from_hours(1)).await,
     ] {
         assert!(matches!(fault, ConfigError::OutOfRange { .. }), "{fault}");

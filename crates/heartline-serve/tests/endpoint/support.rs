@@ -6,7 +6,7 @@ use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 use std::time::{Duration, Instant};
 
 use heartline_serve::{AuthorizedKeys, PrivateKey, ServeConfig, Server, host_key};
@@ -16,6 +16,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpSocket, TcpStream};
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
+use tokio::time::{Sleep, sleep};
 
 /// Far beyond what anything takes on a busy machine.
 pub(crate) const CEILING: Duration = Duration::from_secs(30);
@@ -176,6 +177,61 @@ impl AsyncWrite for Deaf {
     }
 }
 
+/// A stream whose writing can be slowed down to a byte at a time.
+pub(crate) struct Dribble {
+    stream: TcpStream,
+    slow: Arc<AtomicBool>,
+    next: Pin<Box<Sleep>>,
+}
+
+impl Dribble {
+    /// Between two bytes.
+    const PAUSE: Duration = Duration::from_millis(50);
+
+    pub(crate) async fn connect(addr: SocketAddr) -> (Self, Arc<AtomicBool>) {
+        let stream = TcpStream::connect(addr).await.unwrap();
+        stream.set_nodelay(true).unwrap();
+        let slow = Arc::new(AtomicBool::new(false));
+        let lever = Arc::clone(&slow);
+        let next = Box::pin(sleep(Duration::ZERO));
+        (Self { stream, slow, next }, lever)
+    }
+}
+
+impl AsyncRead for Dribble {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_read(cx, buf)
+    }
+}
+
+impl AsyncWrite for Dribble {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        let mut most = buf.len();
+        if self.slow.load(Ordering::Relaxed) {
+            ready!(self.next.as_mut().poll(cx));
+            self.next = Box::pin(sleep(Self::PAUSE));
+            most = most.min(1);
+        }
+        Pin::new(&mut self.stream).poll_write(cx, &buf[..most])
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(cx)
+    }
+}
+
 /// Waits for something that must happen.
 pub(crate) async fn within<T>(what: &str, future: impl Future<Output = T>) -> T {
     tokio::time::timeout(CEILING, future)
@@ -187,7 +243,7 @@ pub(crate) async fn within<T>(what: &str, future: impl Future<Output = T>) -> T 
 pub(crate) async fn until(what: &str, holds: impl Fn() -> bool) {
     within(what, async {
         while !holds() {
-            tokio::time::sleep(Duration::from_millis(10)).await;
+            sleep(Duration::from_millis(10)).await;
         }
     })
     .await;
