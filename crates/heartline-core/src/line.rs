@@ -85,7 +85,8 @@ pub enum Stage {
 /// What a driver saw.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Observation {
-    /// A dial has come this far.
+    /// A dial has come this far, at the moment that is told. The first one says that its turn has come: until then it waits
+    /// for others that are being dialed, and no time counts against its peer.
     Reached(Stage),
     /// A dial succeeded: a session stands.
     Connected,
@@ -179,6 +180,8 @@ pub struct Line {
     evidence: Evidence,
     tcp: Option<TcpEvidence>,
     jump_in_doubt: bool,
+    /// When a dial under way last came a stage further; none while it waits for its turn.
+    reached: Option<Moment>,
     actions: VecDeque<Action>,
     events: VecDeque<LineEvent>,
 }
@@ -217,6 +220,7 @@ impl Line {
             evidence: Evidence::default(),
             tcp: None,
             jump_in_doubt: false,
+            reached: None,
             actions: VecDeque::new(),
             events: VecDeque::new(),
         }
@@ -297,6 +301,12 @@ impl Line {
     fn fire(&mut self, now: Moment, timer: Timer) {
         match timer {
             Timer::Dial => {
+                let since = self.reached.unwrap_or(now);
+                if since + self.timing.dial_timeout() > now {
+                    self.timers
+                        .set(Timer::Dial, since + self.timing.dial_timeout());
+                    return;
+                }
                 self.actions.push_back(Action::Abort);
                 let cause = match self.evidence.ssh.stage {
                     Some(Stage::Banner) => Cause::BannerTimeout,
@@ -337,6 +347,7 @@ impl Line {
         self.phase = Phase::Dialing;
         self.tcp = None;
         self.jump_in_doubt = false;
+        self.reached = None;
         self.evidence.ssh.stage = None;
         self.timers.stop(Timer::Retry);
         self.timers

@@ -30,9 +30,15 @@ impl Interval {
         self.0
     }
 
-    /// How much earlier than due a beat may leave so that beats leave together: 1 % of the interval, 50 ms at most.
+    /// How much earlier than due a beat may leave, and how much later its answer may be taken, so that what many lines
+    /// have to do is done together: a twentieth of the interval, 50 ms at most.
     pub fn slack(self) -> Duration {
-        (self.0 / 100).min(Duration::from_millis(50))
+        (self.0 / 20).min(Duration::from_millis(50))
+    }
+
+    /// After this long a beat is sent by whoever sends one at the first tick after that.
+    pub fn less_slack(self) -> Duration {
+        self.0.saturating_sub(self.slack())
     }
 
     /// 5 s.
@@ -194,9 +200,10 @@ mod tests {
     }
 
     #[test]
-    fn slack_is_one_percent_and_fifty_milliseconds_at_most() {
-        let slack = |s| Interval::new(Duration::from_secs(s)).unwrap().slack();
-        assert_eq!(slack(1), Duration::from_millis(10));
-        assert_eq!(slack(60), Duration::from_millis(50));
+    fn slack_is_a_twentieth_and_fifty_milliseconds_at_most() {
+        let slack = |ms| Interval::new(Duration::from_millis(ms)).unwrap().slack();
+        assert_eq!(slack(100), Duration::from_millis(5));
+        assert_eq!(slack(1_000), Duration::from_millis(50));
+        assert_eq!(slack(60_000), Duration::from_millis(50));
     }
 }

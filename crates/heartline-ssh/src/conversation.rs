@@ -16,6 +16,7 @@ use std::time::Duration;
 use heartline_core::Moment;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
+use crate::arrival::Arrival;
 use crate::clock::Clock;
 use crate::preamble::IDENT_LINE;
 
@@ -38,13 +39,36 @@ impl Heard {
         Duration::from_nanos(self.round_trip.load(Ordering::Acquire))
     }
 
-    fn mark(&self, at: Moment, written: Option<Moment>) {
+    fn mark(&self, packet: Packet, written: Option<Moment>) {
         let nanos = |time: Duration| u64::try_from(time.as_nanos()).unwrap_or(u64::MAX);
         if let Some(written) = written {
-            let round_trip = nanos(at.saturating_since(written));
+            let round_trip = nanos(packet.round_trip(written));
             self.round_trip.store(round_trip, Ordering::Release);
         }
-        self.at.store(nanos(at.since_start()), Ordering::Release);
+        let life = packet.life().since_start();
+        self.at.store(nanos(life), Ordering::Release);
+    }
+}
+
+/// A packet that came whole.
+#[derive(Clone, Copy)]
+struct Packet {
+    read: Moment,
+    /// How long before that it had come.
+    age: Duration,
+}
+
+impl Packet {
+    fn round_trip(self, written: Moment) -> Duration {
+        let read = self.read.saturating_since(written);
+        // It cannot have come before we wrote: then somebody has set the clock.
+        read.checked_sub(self.age).unwrap_or(read)
+    }
+
+    /// When it came. What is older than we are ever late came before we were stopped or the clock was set, and must not be
+    /// held against the peer.
+    fn life(self) -> Moment {
+        self.read - self.age.min(MOST_LATE)
     }
 }
 
@@ -61,8 +85,8 @@ pub(crate) struct Conversation<S> {
     /// How much of our own identification russh has still to write.
     unsaid: &'static [u8],
     next: Part,
-    /// When the packet that russh is judging now arrived.
-    arrived: Option<Moment>,
+    /// The packet that russh is judging now.
+    arrived: Option<Packet>,
     /// When we first wrote something since the last packet.
     written: Option<Moment>,
 }
@@ -73,7 +97,7 @@ enum Part {
     Rest,
 }
 
-impl<S> Conversation<S> {
+impl<S: Arrival> Conversation<S> {
     /// `replay` was read from `stream` before, the peer's identification first, up to `ident_end`; ours was sent.
     pub(crate) fn new(
         stream: S,
@@ -119,13 +143,16 @@ impl<S> Conversation<S> {
             Part::FirstBlock => self.next = Part::Rest,
             Part::Rest => {
                 self.next = Part::FirstBlock;
-                self.arrived = Some(self.clock.now());
+                self.arrived = Some(Packet {
+                    read: self.clock.now(),
+                    age: self.stream.age().unwrap_or_default(),
+                });
             }
         }
     }
 }
 
-impl<S: AsyncRead + Unpin> AsyncRead for Conversation<S> {
+impl<S: AsyncRead + Arrival + Unpin> AsyncRead for Conversation<S> {
     fn poll_read(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
@@ -185,6 +212,9 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Conversation<S> {
     }
 }
 
+/// Twice the longest slack (core, `Interval::slack`).
+const MOST_LATE: Duration = Duration::from_millis(100);
+
 #[cfg(test)]
 mod tests {
     use tokio::io::{AsyncReadExt, AsyncWriteExt, duplex};
@@ -230,5 +260,20 @@ mod tests {
         let arrived = clock.now();
         let _ = tokio::time::timeout(Duration::from_secs(1), talk.read_exact(&mut [0; 4])).await;
         assert_eq!(heard.last(), arrived);
+    }
+
+    #[test]
+    fn a_packet_read_late_has_the_round_trip_of_the_network() {
+        let ms = Duration::from_millis;
+        let packet = |age| Packet {
+            read: Moment::at(ms(1_050)),
+            age: ms(age),
+        };
+        let written = Moment::at(ms(1_000));
+        assert_eq!(packet(48).round_trip(written), ms(2));
+        assert_eq!(packet(48).life(), Moment::at(ms(1_002)));
+        // Stopped for a while, or a clock that was set.
+        assert_eq!(packet(60).round_trip(written), ms(50));
+        assert_eq!(packet(20_000).life(), Moment::at(ms(950)));
     }
 }

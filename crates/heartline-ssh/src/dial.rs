@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 use std::pin::pin;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
@@ -10,7 +11,7 @@ use russh::client::{self, Handle};
 use tokio::io::BufReader;
 use tokio::runtime;
 use tokio::sync::{Semaphore, oneshot};
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 
 use crate::algorithms::is_heavy;
 use crate::clock::Clock;
@@ -33,9 +34,27 @@ pub struct Dialer {
     heavy: runtime::Handle,
     /// Light handshakes computing at the same time on a beating thread.
     handshakes: Semaphore,
+    /// Dials that a peer has accepted and that are not over.
+    conversing: Arc<AtomicUsize>,
 }
 
-/// Told how far a dial has come.
+/// Counts a dial that a peer has accepted, until dropped.
+struct Conversing(Arc<AtomicUsize>);
+
+impl Conversing {
+    fn begin(all: &Arc<AtomicUsize>) -> Self {
+        all.fetch_add(1, Ordering::Relaxed);
+        Self(Arc::clone(all))
+    }
+}
+
+impl Drop for Conversing {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// Told how far a dial has come. Nothing is told while it waits for its turn.
 pub trait Progress: Send + Sync {
     /// A stage has begun.
     fn reached(&self, stage: Stage);
@@ -54,7 +73,14 @@ impl Dialer {
             clock,
             heavy,
             handshakes: Semaphore::new(HANDSHAKES),
+            conversing: Arc::default(),
         }
+    }
+
+    /// Whether any dial is in the middle of a conversation, each turn of which waits for us.
+    pub fn is_conversing(&self) -> impl Fn() -> bool + Send + Sync + 'static {
+        let conversing = Arc::clone(&self.conversing);
+        move || conversing.load(Ordering::Relaxed) > 0
     }
 
     /// The clock that sessions count by.
@@ -82,12 +108,15 @@ impl Dialer {
     ) -> Result<(RusshSession, oneshot::Receiver<Failure>), Failure> {
         let _permit = target.gate.acquire().await;
         let (wire, switch, via) = self.carrier(target, progress).await?;
+        let _conversing = Conversing::begin(&self.conversing);
         let stage = target.timing.stage_timeout;
         let mut ear = Ear::new(BufReader::with_capacity(READ_BUFFER, wire));
         progress.reached(Stage::Banner);
         let ident = within(stage, Cause::BannerTimeout, ear.exchange_idents()).await?;
         progress.reached(Stage::Kex);
+        let kex_begun = Instant::now();
         let theirs = within(stage, Cause::KexTimeout, ear.read_kexinit()).await?;
+        let kex_left = stage.saturating_sub(kex_begun.elapsed());
         let verifier = target.verifier().map_err(|error| host_key(&error))?;
         let config = target
             .russh_config(&verifier)
@@ -100,6 +129,7 @@ impl Dialer {
             listener,
             learnt: Arc::clone(&learnt),
             stage,
+            kex_left,
             user: target.settings.user.clone(),
             accepted: target.settings.identity.accepted_algorithms.clone(),
             identities: Arc::clone(&target.identities),
@@ -119,6 +149,8 @@ impl Dialer {
     /// between them; one that waits for its peer soon gives its place away.
     async fn run_light(&self, handshake: Handshake) -> Result<Handle<Listener>, Failure> {
         let permit = self.handshakes.acquire().await;
+        // What it waited for its turn is not the peer's doing.
+        handshake.progress.reached(Stage::Kex);
         let mut run = pin!(handshake.run());
         tokio::select! {
             done = &mut run => return done,
@@ -208,6 +240,8 @@ struct Handshake {
     listener: Listener,
     learnt: SharedLearnt,
     stage: Duration,
+    /// What is left of it for the key exchange.
+    kex_left: Duration,
     user: String,
     accepted: Option<Vec<String>>,
     identities: Arc<crate::identity::Identities>,
@@ -217,7 +251,7 @@ struct Handshake {
 impl Handshake {
     async fn run(self) -> Result<Handle<Listener>, Failure> {
         let connect = client::connect_stream(self.config, self.stream, self.listener);
-        let mut handle = match timeout(self.stage, connect).await {
+        let mut handle = match timeout(self.kex_left, connect).await {
             Ok(Ok(handle)) => handle,
             Ok(Err(error)) => return Err(kex_failure(&error, &self.learnt)),
             Err(_) => return Err(too_late(Cause::KexTimeout, self.stage)),

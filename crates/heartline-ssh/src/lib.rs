@@ -10,6 +10,7 @@
 //! dial here, a session's life in heartline-core, which the engine drives.
 
 mod algorithms;
+mod arrival;
 mod clock;
 mod conversation;
 mod dial;

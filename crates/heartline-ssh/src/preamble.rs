@@ -12,6 +12,7 @@ use heartline_core::Cause;
 use thiserror::Error;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 
+use crate::arrival::Arrival;
 use crate::clock::Clock;
 use crate::conversation::{Conversation, Heard};
 use crate::escape::escape;
@@ -91,7 +92,7 @@ pub(crate) struct Ear<S> {
     ident_end: usize,
 }
 
-impl<S: AsyncRead + AsyncWrite + Unpin> Ear<S> {
+impl<S: AsyncRead + AsyncWrite + Arrival + Unpin> Ear<S> {
     /// Nothing heard yet.
     pub(crate) fn new(stream: S) -> Self {
         Self {

@@ -8,6 +8,8 @@ use std::task::{Context, Poll};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::process::{Child, ChildStdin, ChildStdout, Command};
 
+use crate::arrival::Arrival;
+
 /// Begins it by the user's shell, as ssh does (sshconnect.c, `ssh_proxy_connect`), in a process group of its own so that a
 /// Ctrl-C on the terminal is ours to handle. It is killed when the stream is dropped. Its standard error is thrown away:
 /// it is not ours to print.
@@ -37,6 +39,9 @@ pub(crate) struct Piped {
     output: ChildStdout,
     _child: Child,
 }
+
+/// A pipe has no times.
+impl Arrival for Piped {}
 
 impl AsyncRead for Piped {
     fn poll_read(

@@ -66,6 +66,7 @@ impl Target {
     /// dialed together do not exchange keys together.
     pub(crate) fn russh_config(&self, verifier: &Verifier) -> Result<client::Config, russh::Error> {
         let (key, host_key_certificates) = verifier.preference();
+        let interval = self.timing.interval;
         let jitter = 0.75 + fastrand::f64() * 0.25;
         Ok(client::Config {
             client_id: russh::SshId::Standard(IDENT.into()),
@@ -78,11 +79,11 @@ impl Target {
                 host_key_certificates: host_key_certificates.into(),
                 ..self.preferred.clone()
             },
-            // A metronome and no more: it sends a beat an interval after whatever it heard, which is the alive rule's own
-            // schedule, and never ends a session. The deadline is ours, since this clock stops when a send buffer is
+            // A metronome and no more: it sends a beat an interval after whatever it heard, less the slack by which that may
+            // have been taken late, which is the alive rule's own schedule, and never ends a session. The deadline is ours, since this clock stops when a send buffer is
             // full. Beats sent through the handle instead cost each line some 30 KB of queue blocks (facts/russh.md,
             // section 2).
-            keepalive_interval: Some(self.timing.interval.as_duration()),
+            keepalive_interval: Some(interval.less_slack()),
             keepalive_max: 0,
             inactivity_timeout: None,
             // Half a second of arithmetic in one piece otherwise (facts/russh.md, section 2).

@@ -17,10 +17,12 @@ use heartline_core::TcpEvidence;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 
-/// What carries the bytes.
-pub(crate) trait Carrier: AsyncRead + AsyncWrite + Send + Unpin {}
+use crate::arrival::{Arrival, StampedTcp};
 
-impl<T: AsyncRead + AsyncWrite + Send + Unpin> Carrier for T {}
+/// What carries the bytes.
+pub(crate) trait Carrier: AsyncRead + AsyncWrite + Arrival + Send + Unpin {}
+
+impl<T: AsyncRead + AsyncWrite + Arrival + Send + Unpin> Carrier for T {}
 
 /// A stream that can be killed from outside.
 pub(crate) struct Wire {
@@ -33,7 +35,7 @@ impl Wire {
     pub(crate) fn over_tcp(stream: TcpStream) -> (Self, KillSwitch) {
         // A second descriptor of the same socket, to ask TCP_INFO and to reset it while russh owns the first.
         let socket = socket2::SockRef::from(&stream).try_clone().ok();
-        Self::build(Box::new(stream), socket.map(OwnedFd::from))
+        Self::build(Box::new(StampedTcp::new(stream)), socket.map(OwnedFd::from))
     }
 
     /// Over anything else: a jump host's channel, a proxy command's pipes.
@@ -112,6 +114,12 @@ impl Shared {
     }
 }
 
+impl Arrival for Wire {
+    fn age(&self) -> Option<Duration> {
+        self.carrier.age()
+    }
+}
+
 impl AsyncRead for Wire {
     fn poll_read(
         mut self: Pin<&mut Self>,
@@ -161,6 +169,8 @@ mod tests {
     use tokio::time::timeout;
 
     use super::*;
+
+    impl Arrival for tokio::io::DuplexStream {}
 
     const CEILING: Duration = Duration::from_secs(10);
     const A_WHILE: Duration = Duration::from_millis(50);

@@ -262,8 +262,9 @@ impl Driver {
     }
 
     fn see_progress(&mut self) {
-        if let Some(stage) = self.progress.stage().filter(|_| self.dial.is_some()) {
-            self.see(Observation::Reached(stage));
+        if let Some((stage, at)) = self.progress.last().filter(|_| self.dial.is_some()) {
+            let at = Moment::at(at.duration_since(self.dialer.clock().instant(Moment::START)));
+            self.line.handle(at, Observation::Reached(stage));
         }
     }
 
@@ -341,17 +342,18 @@ impl Live {
 
 /// How far a dial has come, left where the driver looks when it next wakes.
 #[derive(Default)]
-struct Reached(Mutex<Option<Stage>>);
+struct Reached(Mutex<Option<(Stage, Instant)>>);
 
 impl Reached {
-    fn stage(&self) -> Option<Stage> {
+    /// The last stage, and when it was reached.
+    fn last(&self) -> Option<(Stage, Instant)> {
         *self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl Progress for Reached {
     fn reached(&self, stage: Stage) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(stage);
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some((stage, Instant::now()));
     }
 }
 

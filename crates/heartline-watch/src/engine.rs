@@ -18,6 +18,7 @@ use tracing::{info, warn};
 
 use crate::driver::{self, Command, Driver};
 use crate::lane::{Lane, beating_lanes};
+use crate::pace::Pace;
 use crate::plan::{LinePlan, NodePlan, Plan};
 use crate::pulse::Pulse;
 use crate::told::{LineBrief, LineTold, NodeBrief, NodeTold, Told, Wall, WatcherTold, whole_ms};
@@ -26,6 +27,7 @@ use crate::told::{LineBrief, LineTold, NodeBrief, NodeTold, Told, Wall, WatcherT
 pub struct Engine {
     dialer: Arc<Dialer>,
     beating: Vec<Lane>,
+    pace: Pace,
     _heavy: Lane,
     nodes: Vec<NodeSlot>,
     /// Where each node stands among them.
@@ -73,14 +75,18 @@ impl Engine {
     /// Starts watching.
     pub fn start(plan: &Plan) -> Result<Self, EngineError> {
         let heavy = Lane::start("heartline-kex")?;
-        let beating = (0..beating_lanes(plan.line_count()))
-            .map(|number| Lane::start(&format!("heartline-{number}")))
-            .collect::<Result<Vec<_>, _>>()?;
+        let pace = Pace::default();
+        let lanes = beating_lanes(plan.line_count());
+        pace.set(plan.tick(lanes));
         let dialer = Dialer::new(Clock::start(), heavy.handle().clone());
+        let beating = (0..lanes)
+            .map(|number| Lane::start_at(&pace, &dialer, &format!("heartline-{number}")))
+            .collect::<Result<Vec<_>, _>>()?;
         let (tell, heard) = mpsc::channel(QUEUE);
         let mut engine = Self {
             dialer: Arc::new(dialer),
             beating,
+            pace,
             _heavy: heavy,
             nodes: Vec::new(),
             places: HashMap::new(),
@@ -141,6 +147,7 @@ impl Engine {
 
     /// Goes over to another plan. Lines that did not change keep their sessions; a line that had given up tries again.
     pub fn reload(&mut self, plan: &Plan) {
+        self.pace.set(plan.tick(self.beating.len()));
         self.places.clear();
         let mut old: HashMap<Arc<str>, NodeSlot> = self
             .nodes

@@ -8,8 +8,11 @@ use std::io;
 use std::num::NonZeroUsize;
 use std::thread;
 
+use heartline_ssh::Dialer;
 use tokio::runtime::{Builder, Handle};
 use tokio::sync::oneshot;
+
+use crate::pace::Pace;
 
 /// A thread with a runtime. Dropping it ends the thread once what runs there has yielded.
 #[derive(Debug)]
@@ -19,9 +22,19 @@ pub(crate) struct Lane {
 }
 
 impl Lane {
-    /// Starts the thread.
+    /// Starts the thread; it wakes whenever something is due.
     pub(crate) fn start(name: &str) -> io::Result<Self> {
-        let runtime = Builder::new_current_thread()
+        Self::build(name, &mut Builder::new_current_thread())
+    }
+
+    /// Starts the thread; it keeps this pace.
+    pub(crate) fn start_at(pace: &Pace, dialer: &Dialer, name: &str) -> io::Result<Self> {
+        let rest = pace.rest(dialer.is_conversing());
+        Self::build(name, Builder::new_current_thread().on_thread_park(rest))
+    }
+
+    fn build(name: &str, builder: &mut Builder) -> io::Result<Self> {
+        let runtime = builder
             .enable_all()
             .max_blocking_threads(MAX_BLOCKING)
             .build()?;

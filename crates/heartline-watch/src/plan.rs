@@ -3,11 +3,14 @@
 use std::collections::HashSet;
 use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 
 use heartline_core::{Timing, TimingError};
 use heartline_ssh::settings::Settings;
 use heartline_ssh::{ConnectError, PrepareError, Target};
 use thiserror::Error;
+
+use crate::pace;
 
 /// Everything to be watched, ready to be dialed.
 #[derive(Clone, Default)]
@@ -50,6 +53,12 @@ impl Plan {
     /// How many lines there are in all.
     pub fn line_count(&self) -> usize {
         self.nodes.iter().map(|node| node.lines.len()).sum()
+    }
+
+    /// How often each of so many threads has to wake for these lines; none: for each event.
+    pub(crate) fn tick(&self, threads: usize) -> Option<Duration> {
+        let lines = self.nodes.iter().flat_map(|node| &node.lines);
+        pace::tick(lines.map(|line| line.timing.interval), threads)
     }
 
     /// Two nodes, or two lines of a node, of one name could not be told apart.

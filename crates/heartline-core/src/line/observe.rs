@@ -10,7 +10,10 @@ impl Line {
     /// Takes in what the driver saw.
     pub fn handle(&mut self, now: Moment, observation: Observation) {
         match observation {
-            Observation::Reached(stage) => self.evidence.ssh.stage = Some(stage),
+            Observation::Reached(stage) => {
+                self.evidence.ssh.stage = Some(stage);
+                self.reached = Some(now);
+            }
             Observation::Connected => self.connected(now),
             Observation::DialFailed(failure) => {
                 if matches!(self.phase, Phase::Dialing) {

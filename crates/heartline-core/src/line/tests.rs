@@ -34,6 +34,8 @@ enum Peer {
     AuthRefusing,
     /// Lets us in and ends the session at once.
     Ending,
+    /// Others are being dialed before it.
+    Queued,
 }
 
 impl Bed {
@@ -92,6 +94,11 @@ impl Bed {
     }
 
     fn answer_dial(&mut self) {
+        if self.peer == Peer::Queued {
+            return;
+        }
+        self.line
+            .handle(self.now, Observation::Reached(Stage::Connect));
         let seen = match self.peer {
             Peer::Well => Observation::Connected,
             Peer::Ending => {
@@ -101,7 +108,7 @@ impl Bed {
             }
             Peer::Refusing => Observation::DialFailed(Cause::Refused.into()),
             Peer::AuthRefusing => Observation::DialFailed(Cause::AuthRefused.into()),
-            Peer::Silent | Peer::Hung => return,
+            Peer::Silent | Peer::Hung | Peer::Queued => return,
         };
         self.line.handle(self.now, seen);
     }
@@ -286,6 +293,26 @@ fn a_dial_that_never_ends_is_ended() {
     bed.run_for(Duration::from_mins(10));
     assert!(bed.dials.len() > 3);
     assert!(bed.aborts.len() >= bed.dials.len() - 1);
+}
+
+#[test]
+fn waiting_for_its_turn_counts_against_nobody() {
+    let mut bed = Bed::new(1_000, 1);
+    bed.peer = Peer::Queued;
+    bed.line
+        .handle(bed.now, Observation::Closed(Cause::Reset.into()));
+    bed.run_for(Duration::from_mins(10));
+    let asked = bed.dials.len();
+    bed.run_for(Duration::from_mins(10));
+    assert_eq!(bed.dials.len(), asked, "it still waits for the same turn");
+    assert!(bed.aborts.is_empty());
+    // Its turn comes, and it gets the whole time from then on.
+    bed.line
+        .handle(bed.now, Observation::Reached(Stage::Connect));
+    let begun = bed.now;
+    bed.run_for(Duration::from_mins(2));
+    let took = bed.aborts[0].saturating_since(begun);
+    assert_eq!(took, bed.line.timing.dial_timeout());
 }
 
 #[test]

@@ -43,7 +43,7 @@ pub(crate) struct LinesArguments {
     #[arg(long)]
     pub(crate) server: Option<Kind>,
     /// Beats of the floor that are due within so many milliseconds leave together; as heartline's do
-    #[arg(long, default_value = "10", value_parser = clap::value_parser!(u32).range(1..=1_000))]
+    #[arg(long, default_value = "50", value_parser = clap::value_parser!(u32).range(1..=1_000))]
     pub(crate) tick: u32,
     #[command(flatten)]
     pub(crate) common: CommonArguments,

@@ -3,7 +3,7 @@
 //! Two processes of this program, one thread each: [`client`] and [`peer`]. As many TCP connections
 //! as there are lines, each with a beat a second: 64 bytes sealed by AES-256-GCM one way, opened,
 //! sealed and sent back, opened. Beats that are due within the same tick leave together; by default
-//! 10 ms, 1 % of the interval. One `epoll_wait` a wake-up, one `read` and one `write` a beat.
+//! 50 ms, heartline's own slack at this interval. One `epoll_wait` a wake-up, one `read` and one `write` a beat.
 //!
 //! No SSH, no timers of a line's own, no events, no memory: no client that proves a peer alive over
 //! the same connections can do with less, and few should want to come close.
