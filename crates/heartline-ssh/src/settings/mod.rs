@@ -5,6 +5,7 @@
 //! with it) goes in, and the [`Resolver`] makes settings of it:
 //!
 //! * `ssh_g` asks the installed `ssh -G`, which is the truth where there is one;
+//! * `shared` asks it once for all hosts that the files do not tell apart;
 //! * `parser` reads the files itself where there is none;
 //! * `found` takes what either found, lays a line's overrides over it ([`LineOverride`]) and expands it
 //!   (`tokens`), so that both ways end alike.
@@ -23,6 +24,7 @@ mod line_override;
 mod local;
 mod parser;
 mod resolver;
+mod shared;
 mod ssh_g;
 mod tokens;
 

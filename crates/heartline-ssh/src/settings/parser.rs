@@ -27,9 +27,9 @@ use std::path::PathBuf;
 pub use self::error::{ParseError, ParseErrorKind};
 use self::options::Options;
 use self::reader::{Pass, Reader};
-use super::found::Found;
 use super::invocation::Invocation;
 use super::local::Local;
+use super::shared::{Mark, Parsed};
 use super::tokens::expand_host_name;
 
 /// Where the files are.
@@ -48,7 +48,7 @@ impl Parser {
     }
 
     /// Reads the command line's options, then the files. Blocks on the disk.
-    pub(super) fn find(&self, inv: &Invocation, local: &Local) -> Result<Found, ParseError> {
+    pub(super) fn find(&self, inv: &Invocation, local: &Local) -> Result<Parsed, ParseError> {
         let typed = inv.destination.host();
         let mut options = Options::default();
         options.set_flags(inv);
@@ -73,8 +73,13 @@ impl Parser {
             options.host_name = Some(host.clone());
             let mut last = Pass::last(&host, typed);
             self.read(inv, local, &mut options, &mut last)?;
+            pass.marks.push(Mark::Again);
+            pass.marks.append(&mut last.marks);
         }
-        Ok(options.into_found(host))
+        Ok(Parsed {
+            found: options.into_found(host),
+            marks: pass.marks,
+        })
     }
 
     fn read(

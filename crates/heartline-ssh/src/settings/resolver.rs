@@ -20,6 +20,7 @@ use super::invocation::Invocation;
 use super::line_override::LineOverride;
 use super::local::Local;
 use super::parser::Parser;
+use super::shared::{Kinds, Parsed, Shared};
 use super::ssh_g::SshG;
 
 /// Answers what `ssh_config` says. Cheap to share behind an `Arc`; every method may be called from many
@@ -31,6 +32,7 @@ pub struct Resolver {
     local: Arc<Local>,
     /// By invocation less its line: the lines of a node share one answer.
     known: Mutex<HashMap<Invocation, Arc<OnceCell<Arc<Found>>>>>,
+    kinds: Kinds,
     say_once: Once,
 }
 
@@ -58,6 +60,7 @@ impl Resolver {
             parser: Arc::new(Parser::new(&local)),
             local: Arc::new(local),
             known: Mutex::new(HashMap::new()),
+            kinds: Kinds::default(),
             say_once: Once::new(),
         }
     }
@@ -80,6 +83,7 @@ impl Resolver {
     /// Forgets every answer, so that changed files are read again (SIGHUP). What runs now may still end
     /// with an old answer.
     pub fn forget(&self) {
+        self.kinds.forget();
         self.known
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
@@ -95,22 +99,37 @@ impl Resolver {
     }
 
     async fn find(&self, key: &Invocation) -> Result<Arc<Found>, SettingsError> {
-        if let Some(ssh) = &self.ssh {
-            if let Some(found) = ssh.find(key).await? {
-                return Ok(Arc::new(found));
-            }
-            self.say_once.call_once(|| {
-                warn!(
-                    program = %ssh.program().display(),
-                    "This ssh does not know -G. Reading ssh_config without it."
-                );
-            });
+        let Some(ssh) = &self.ssh else {
+            return Ok(Arc::new(self.parse(key).await?.found));
+        };
+        // What the parser does not understand ssh is asked for.
+        let shared = match self.parse(key).await {
+            Ok(parsed) => self.kinds.find(key, parsed, ssh.find(key)).await?,
+            Err(_) => Shared::AskSsh,
+        };
+        let found = match shared {
+            Shared::Found(found) => Some(*found),
+            Shared::AskSsh => ssh.find(key).await?,
+            Shared::NoSsh => None,
+        };
+        if let Some(found) = found {
+            return Ok(Arc::new(found));
         }
+        self.say_once.call_once(|| {
+            warn!(
+                program = %ssh.program().display(),
+                "This ssh does not know -G. Reading ssh_config without it."
+            );
+        });
+        Ok(Arc::new(self.parse(key).await?.found))
+    }
+
+    async fn parse(&self, key: &Invocation) -> Result<Parsed, SettingsError> {
         let (parser, local) = (Arc::clone(&self.parser), Arc::clone(&self.local));
         let key = key.clone();
         let reading = spawn_blocking(move || parser.find(&key, &local));
         match timeout(READ_DEADLINE, reading).await {
-            Ok(Ok(found)) => Ok(Arc::new(found?)),
+            Ok(Ok(parsed)) => Ok(parsed?),
             Ok(Err(_)) => Err(SettingsError::Cancelled),
             Err(_) => Err(SettingsError::Deadline {
                 after: READ_DEADLINE,
@@ -192,6 +211,55 @@ mod tests {
             resolver.resolve(&line).await.unwrap();
         }
         assert_eq!(resolver.known.lock().unwrap().len(), 1);
+    }
+
+    /// An `ssh` that counts how often it was asked.
+    fn counting_ssh(dir: &Path) -> Option<(Resolver, impl Fn() -> usize)> {
+        let ssh = find_ssh()?;
+        let (program, log) = (dir.join("ssh"), dir.join("log"));
+        let text = format!(
+            "#!/bin/sh\necho asked >>'{}'\nexec '{}' \"$@\"\n",
+            log.display(),
+            ssh.display()
+        );
+        fs::write(&program, text).unwrap();
+        fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).unwrap();
+        let asked = move || fs::read_to_string(&log).unwrap_or_default().lines().count();
+        Some((Resolver::with_ssh(program), asked))
+    }
+
+    #[tokio::test]
+    async fn ssh_is_asked_once_for_all_that_the_files_do_not_tell_apart() {
+        let dir = tempfile::tempdir().unwrap();
+        let Some((resolver, asked)) = counting_ssh(dir.path()) else {
+            println!("SKIPPED: no ssh installed");
+            return;
+        };
+        let file = dir.path().join("config");
+        let text = "Host web*\n Port 2201\nHost *\n HostName %h.example.org\n User u\n\
+                    ProxyCommand nc %h %p\n";
+        fs::write(&file, text).unwrap();
+        let resolve = async |host: &str| {
+            let mut inv = Invocation::new(host.parse().unwrap());
+            inv.config_file = Some(file.clone());
+            resolver.resolve(&inv).await.unwrap()
+        };
+        for number in 0..20 {
+            let found = resolve(&format!("db{number}")).await;
+            assert_eq!(found.host, format!("db{number}.example.org"));
+            let found = resolve(&format!("web{number}")).await;
+            assert_eq!(found.port, 2201);
+        }
+        assert_eq!(asked(), 3, "the baseline, db*, web*");
+        resolve("other@db1").await;
+        assert_eq!(asked(), 4, "a user named in the destination");
+        // What ssh prints with its tokens expanded is true of one host alone.
+        fs::write(&file, "UserKnownHostsFile /known/%h\n").unwrap();
+        resolver.forget();
+        for number in 0..5 {
+            resolve(&format!("db{number}")).await;
+        }
+        assert_eq!(asked(), 9);
     }
 
     #[tokio::test]

@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use glob::{MatchOptions, Pattern, glob_with};
 
 use crate::settings::local::Local;
+use crate::settings::shared::Mark;
 use crate::settings::tokens::{expand_host_name, tilde};
 
 use super::error::{ParseError, ParseErrorKind};
@@ -26,6 +27,8 @@ pub(super) struct Pass<'a> {
     last: bool,
     /// A `Match final` asks for a second pass.
     pub(super) wants_final: bool,
+    /// What was come by.
+    pub(super) marks: Vec<Mark>,
 }
 
 impl<'a> Pass<'a> {
@@ -35,6 +38,7 @@ impl<'a> Pass<'a> {
             typed,
             last: false,
             wants_final: false,
+            marks: Vec::new(),
         }
     }
 
@@ -44,6 +48,7 @@ impl<'a> Pass<'a> {
             typed,
             last: true,
             wants_final: false,
+            marks: Vec::new(),
         }
     }
 }
@@ -128,6 +133,7 @@ impl<'a, 'p> Reader<'a, 'p> {
         let Some(bytes) = read(file, mode.check_owner).map_err(|kind| at(0, kind))? else {
             return Ok(false);
         };
+        self.pass.marks.push(Mark::File(file.to_owned()));
         let mut active = active;
         for (i, bytes) in bytes.split(|b| *b == b'\n').enumerate() {
             if bytes.trim_ascii_start().first().is_none_or(|b| *b == b'#') {
@@ -151,6 +157,9 @@ impl<'a, 'p> Reader<'a, 'p> {
             } else {
                 self.line(&line, mode, &mut active)
                     .map_err(|kind| at(number, kind))?;
+                if active && matches!(line.keyword.as_str(), "host" | "match") {
+                    self.pass.marks.push(Mark::Applies(number));
+                }
             }
         }
         Ok(true)

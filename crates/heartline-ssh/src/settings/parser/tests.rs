@@ -6,7 +6,7 @@ use proptest::prelude::*;
 use tempfile::TempDir;
 
 use super::*;
-use crate::settings::found::{Files, FoundProxy};
+use crate::settings::found::{Files, Found, FoundProxy};
 
 struct Home {
     dir: TempDir,
@@ -41,7 +41,7 @@ impl Home {
         let mut parser = Parser::new(&local);
         assert_eq!(parser.system_file, Path::new("/etc/ssh/ssh_config"));
         parser.system_file = self.dir.path().join("etc/ssh_config");
-        parser.find(inv, &local)
+        Ok(parser.find(inv, &local)?.found)
     }
 
     fn find(&self, host: &str) -> Result<Found, ParseError> {

@@ -253,7 +253,7 @@ const BROKEN: &[&str] = &[
 #[tokio::test]
 async fn both_ways_find_the_same() {
     let Some(ssh) = installed_ssh() else { return };
-    let (asked, parsed) = (Resolver::with_ssh(ssh), Resolver::with_parser());
+    let parsed = Resolver::with_parser();
     for case in CASES {
         let dir = tempfile::tempdir().unwrap();
         let config = write(dir.path(), case.files);
@@ -262,6 +262,8 @@ async fn both_ways_find_the_same() {
             inv.config_file = Some(config.clone());
             inv.options = case.options.iter().map(|o| (*o).to_owned()).collect();
             let what = format!("{}: {host}", case.name);
+            // One that knows of no other host.
+            let asked = Resolver::with_ssh(ssh.clone());
             let by_ssh = asked.resolve(&inv).await;
             let by_us = parsed.resolve(&inv).await;
             let by_ssh = comparable(by_ssh.unwrap_or_else(|e| panic!("{what}: ssh: {e}")));
@@ -270,6 +272,35 @@ async fn both_ways_find_the_same() {
         }
     }
 }
+
+/// Whichever host ssh was asked for first.
+#[tokio::test]
+async fn what_hosts_share_is_what_each_is_told_alone() {
+    let Some(ssh) = installed_ssh() else { return };
+    for case in CASES {
+        let dir = tempfile::tempdir().unwrap();
+        let config = write(dir.path(), case.files);
+        let hosts = case.hosts.iter().chain(MORE_HOSTS);
+        let invocations = hosts.map(|host| {
+            let mut inv = Invocation::new(host.parse().unwrap());
+            inv.config_file = Some(config.clone());
+            inv.options = case.options.iter().map(|o| (*o).to_owned()).collect();
+            inv
+        });
+        let mut invocations: Vec<_> = invocations.collect();
+        for _ in 0..2 {
+            let shared = Resolver::with_ssh(ssh.clone());
+            for inv in &invocations {
+                let together = shared.resolve(inv).await.unwrap();
+                let alone = Resolver::with_ssh(ssh.clone()).resolve(inv).await.unwrap();
+                assert_eq!(together, alone, "{}: {:?}", case.name, inv.destination);
+            }
+            invocations.reverse();
+        }
+    }
+}
+
+const MORE_HOSTS: &[&str] = &["db3", "db4", "Web2.Example.org", "u@db5:24", "192.0.2.9"];
 
 #[tokio::test]
 async fn flags_mean_the_same() {
