@@ -81,7 +81,7 @@ fn find_out() -> Result<(), Why> {
     }
 }
 
-fn in_path(tool: &str) -> bool {
+pub(crate) fn in_path(tool: &str) -> bool {
     let path = std::env::var_os("PATH").unwrap_or_default();
     std::env::split_paths(&path).any(|dir| Path::new(&dir).join(tool).is_file())
 }

@@ -35,7 +35,9 @@
 mod available;
 mod bed;
 mod cable;
+mod capture;
 mod claim;
+mod dropbear;
 mod fault;
 mod host;
 pub mod hostile;
@@ -53,6 +55,8 @@ mod user;
 pub use available::Why;
 pub use bed::Lab;
 pub use cable::{Cable, End, Plug};
+pub use capture::{Capture, Segment};
+pub use dropbear::Dropbear;
 pub use fault::{Direction, Fault, Icmp, heal_all, inject_all};
 pub use host::Host;
 pub use keys::KeyKind;
