@@ -172,7 +172,8 @@ impl<'a> AliveRule<'a> {
         let (after_last_data, least_after_fault) = match self.clock() {
             Clock::WholeSecond => {
                 let least = total.saturating_sub(SECOND);
-                (Span::new(least, total), least.saturating_sub(age))
+                let most = total.saturating_add(self.until_it_looks());
+                (Span::new(least, most), least.saturating_sub(age))
             }
             Clock::Exact => (Span::exact(total), total.saturating_sub(age)),
             Clock::Late(least, most) => {
@@ -192,6 +193,16 @@ impl<'a> AliveRule<'a> {
         match self.scene.software.implementation {
             Implementation::Dropbear if is_woken => Clock::WholeSecond,
             _ => self.model.clock,
+        }
+    }
+
+    /// How late a whole second may be seen: dropbear looks when something wakes it, its own output here, and else an
+    /// interval after it looked last.
+    fn until_it_looks(&self) -> Duration {
+        let writes = self.scene.own_writes().unwrap_or_default();
+        match self.scene.software.implementation {
+            Implementation::Dropbear => writes.min(self.interval),
+            _ => Duration::ZERO,
         }
     }
 

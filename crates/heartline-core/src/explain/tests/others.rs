@@ -22,6 +22,21 @@ fn dropbear() {
     after_fault(&writing, &[2.1]);
 }
 
+/// It looks at its clock when its own output wakes it: up to a second earlier than idle, up to one output later.
+#[test]
+fn dropbear_with_output_ends_at_the_first_output_after_the_third_interval() {
+    let writing = |every: f64| {
+        let dropbear = of("dropbear_2022.83", Side::Server, 1, 3);
+        with(dropbear, |scene| {
+            scene.traffic.remote_writes = Some(s(every));
+        })
+    };
+    after_fault(&writing(0.5), &[3.27, 3.28]);
+    after_data(&writing(0.5), &[3.33, 3.45]);
+    window(&writing(0.5), (2.0, 3.5), (2.0, 3.5));
+    window(&writing(10.0), (2.0, 4.0), (2.0, 4.0));
+}
+
 /// `-I`, also on a session that is well, and exit code 0 (!).
 #[test]
 fn dropbear_idle_timeout() {
