@@ -77,20 +77,20 @@ impl Segments {
     ///
     /// The kernel gives up at the first retransmission timer past a hypothetical sum (`retransmits_timed_out`). Which
     /// one that is depends on whether the first retransmission was a tail loss probe: two ends are seen, one about
-    /// twice as late as the other. Timers are rounded up, by up to 6.5 %.
+    /// twice as late as the other. The first wait is rounded up to a whole tick of the
+    /// kernel's clock and doubled with that; timers are rounded up again, by up to 6.5 %.
     pub(super) fn retransmission(&self, retries2: u32) -> Option<Ending> {
         let own = self.own_every?;
-        let base = RTO_MIN;
         let doublings = retries2.min(MOST_DOUBLINGS);
         let steps = 2_u32.saturating_pow(doublings.saturating_add(1));
-        let model = base
-            .saturating_mul(steps.saturating_sub(1))
-            .saturating_add(RTO_MAX.saturating_mul(retries2.saturating_sub(MOST_DOUBLINGS)));
-        let least = model.saturating_add(base);
+        let longest = RTO_MAX.saturating_mul(retries2.saturating_sub(MOST_DOUBLINGS));
+        let until = |base: Duration| base.saturating_mul(steps).saturating_add(longest);
+        let least = until(RTO_MIN);
+        let base = RTO_MIN.saturating_add(JIFFY);
         let next_timer = (base.saturating_add(self.rtt))
             .saturating_mul(steps)
             .min(RTO_MAX);
-        let most = least.saturating_add(next_timer);
+        let most = until(base).saturating_add(next_timer);
         let most = most.saturating_add(most / 16).saturating_add(self.rtt);
         Some(self.after_first_segment(Mechanism::TcpRetransmission, own, Span::new(least, most)))
     }
@@ -131,6 +131,8 @@ impl Segments {
 
 /// `TCP_RTO_MIN`.
 const RTO_MIN: Duration = Duration::from_millis(200);
+/// A tick of the kernel's clock where it is slowest, `CONFIG_HZ=100`.
+const JIFFY: Duration = Duration::from_millis(10);
 /// `TCP_RTO_MAX`.
 const RTO_MAX: Duration = Duration::from_mins(2);
 /// `ilog2(TCP_RTO_MAX / TCP_RTO_MIN)`: past this many the waits are all `TCP_RTO_MAX`.

@@ -56,6 +56,12 @@ fn retransmission() {
     for (retries2, measured) in [(1, 1.87), (2, 3.56), (3, 3.69), (5, 14.1)] {
         after_fault(&limited(writing(client(0, 3)), retries2), &[measured]);
     }
+    // Where the kernel's tick is 4 ms: each wait begins 2 % longer than it should, and all of them add up.
+    let twice = explain(&limited(writing(client(0, 3)), 2)).ending.unwrap();
+    assert!(
+        twice.after_fault.holds(s(3.98), Duration::ZERO),
+        "{twice:?}"
+    );
     after_fault(&limited(client(1, HUGE), 3), &[7.2]);
     after_fault(
         &limited(writing(server("OpenSSH_10.5", 0, 3)), 3),
