@@ -1,5 +1,6 @@
 //! The test bed: real machines in small. Network namespaces are the machines, veth pairs the
-//! cables, nftables the firewalls, and every node runs a real OpenSSH sshd.
+//! cables, nftables the firewalls, and every node runs a real OpenSSH sshd; a [`Dropbear`] may stand
+//! beside it, and a [`Capture`] knows what passed when.
 //!
 //! ```no_run
 //! # fn main() -> anyhow::Result<()> {

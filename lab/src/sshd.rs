@@ -97,8 +97,12 @@ impl Files {
     }
 }
 
-/// Where sshd is. It must be started by its whole path, and is not in everybody's `PATH`.
+/// Where sshd is: `HEARTLINE_SSHD`, to try another release, else the machine's. It must be started by its whole path,
+/// and is not in everybody's `PATH`.
 pub(crate) fn program() -> Option<PathBuf> {
+    if let Some(other) = std::env::var_os("HEARTLINE_SSHD") {
+        return Some(PathBuf::from(other)).filter(|path| path.is_file());
+    }
     let known = [
         "/usr/sbin/sshd",
         "/usr/local/sbin/sshd",
