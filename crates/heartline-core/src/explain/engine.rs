@@ -32,7 +32,8 @@ pub struct Explanation {
     /// How often a probe leaves while all is well; `None`: never, because none are set, or because what flows keeps it
     /// from leaving.
     pub probe_every: Option<Duration>,
-    /// The most that one wait of a login may take; `None`: as long as the server allows.
+    /// The most that one wait of a login may take once the server has named itself (before that only `ConnectTimeout`
+    /// counts); `None`: as long as the server allows.
     pub login_limit: Option<Duration>,
     /// What outage is survived; `None` where nothing ends this end by probes.
     pub outage: Option<Outage>,
@@ -162,7 +163,8 @@ fn healthy(scene: &Scene, rule: Option<&AliveRule<'_>>) -> Option<Ending> {
 }
 
 /// ssh.c: `ssh_packet_set_timeout(ssh, server_alive_interval, server_alive_count_max)`. Before there is a session the two
-/// are no probes but a limit on every wait, with no interval more; packet.c keeps it in milliseconds of an int.
+/// are no probes but a limit on every wait for a packet (the banner is none), with no interval more; packet.c keeps it in
+/// milliseconds of an int.
 fn login_limit(scene: &Scene) -> Option<Duration> {
     let Pair { interval, count } = scene.pair();
     let is_ssh = scene.software.implementation == Implementation::OpenSshClient;
