@@ -93,13 +93,6 @@ pub struct TcpEvidence {
     pub rtt_us: u32,
 }
 
-impl TcpEvidence {
-    /// Whether the peer's kernel has acknowledged all that we sent: it lives, whatever its sshd does.
-    pub const fn all_acked(&self) -> bool {
-        self.unacked == 0 && self.unsent == 0 && self.retransmits == 0
-    }
-}
-
 /// What is known of a line right now.
 #[derive(Clone, Debug, PartialEq)]
 pub struct LineStatus {

@@ -180,6 +180,8 @@ pub struct Line {
     evidence: Evidence,
     tcp: Option<TcpEvidence>,
     jump_in_doubt: bool,
+    /// Beats asked for since the last sign of life.
+    beats_asked: u32,
     /// When a dial under way last came a stage further; none while it waits for its turn.
     reached: Option<Moment>,
     actions: VecDeque<Action>,
@@ -220,6 +222,7 @@ impl Line {
             evidence: Evidence::default(),
             tcp: None,
             jump_in_doubt: false,
+            beats_asked: 0,
             reached: None,
             actions: VecDeque::new(),
             events: VecDeque::new(),
@@ -265,6 +268,17 @@ impl Line {
     /// The next thing to tell.
     pub fn poll_event(&mut self) -> Option<LineEvent> {
         self.events.pop_front()
+    }
+
+    /// Whether there is nothing to do until [`poll_timeout`](Self::poll_timeout), and nothing then either if a sign of life
+    /// comes before: what it wants to be called for is put off by as much as that comes after the last one. Before
+    /// anything else is told it has then to be told of the last of them.
+    pub fn dozes(&self) -> bool {
+        let is_settled = matches!(self.phase, Phase::Beating { rising: 0, .. });
+        self.prober == Prober::Session
+            && self.state == LineState::Up
+            && is_settled
+            && self.timers.only() == Some(Timer::Doubt)
     }
 
     /// Whether a beat is overdue, so that what TCP knows would explain the silence; the driver then reads it before it
@@ -360,6 +374,7 @@ impl Line {
 
     fn beat(&mut self, now: Moment) {
         self.actions.push_back(Action::Beat);
+        self.beats_asked = self.beats_asked.saturating_add(1);
         let mut answered = false;
         if let Phase::Beating {
             alive,
@@ -404,20 +419,32 @@ impl Line {
         self.retry_after(now, cause);
     }
 
-    /// Why nothing comes back: a jump host that is silent itself explains it, and a kernel that acknowledges lives. It may
-    /// put an acknowledgement off for 40 to 200 ms, longer than a short interval; so one that came since the first
-    /// unanswered beat left says as much as all of them.
+    /// Why nothing comes back: a jump host that is silent itself explains it, and a kernel that has acknowledged a beat of
+    /// this silence lives. It may put the acknowledgement of the last one off for 40 to 200 ms, longer than a short
+    /// interval; so one will do. When its last segment came says nothing: a peer that no longer hears us repeats itself.
     fn silence(&self, now: Moment) -> Cause {
-        let beaten = self.last_life.unwrap_or(now) + self.timing.interval.as_duration();
-        let acked_since = |tcp: TcpEvidence| {
-            let ago = Duration::from_millis(tcp.last_ack_ms.into());
-            tcp.retransmits == 0 && now.saturating_since(beaten) > ago
+        let acked = |tcp: TcpEvidence| {
+            tcp.unsent == 0 && tcp.retransmits == 0 && tcp.unacked < self.beats_out(now)
         };
         match self.tcp {
             _ if self.jump_in_doubt => Cause::JumpDown,
-            Some(tcp) if tcp.all_acked() || acked_since(tcp) => Cause::SshdHung,
+            Some(tcp) if acked(tcp) => Cause::SshdHung,
             _ => Cause::Silent,
         }
+    }
+
+    /// Beats that have left for certain since the last sign of life.
+    fn beats_out(&self, now: Moment) -> u32 {
+        let interval = self.timing.interval;
+        let routine = match (self.prober, self.last_life) {
+            (Prober::Session, Some(life)) => {
+                let silent = now.saturating_since(life).saturating_sub(interval.slack());
+                silent.as_nanos() / interval.as_duration().as_nanos().max(1)
+            }
+            _ => 0,
+        };
+        self.beats_asked
+            .saturating_add(u32::try_from(routine).unwrap_or(u32::MAX))
     }
 
     fn dial_failed(&mut self, now: Moment, failure: Failure) {

@@ -57,6 +57,14 @@ impl TimerTable {
         self.0.get(timer as usize).copied().flatten()
     }
 
+    /// The one timer that is set, if there is exactly one.
+    pub fn only(&self) -> Option<Timer> {
+        let mut set = Timer::ALL
+            .into_iter()
+            .filter(|timer| self.at(*timer).is_some());
+        set.next().filter(|_| set.next().is_none())
+    }
+
     /// When the first of them fires.
     pub fn next(&self) -> Option<Moment> {
         self.0.iter().flatten().min().copied()

@@ -23,31 +23,38 @@ use crate::preamble::IDENT_LINE;
 /// When the last complete packet that passed its MAC arrived, in nanoseconds of the clock, and how long after what we had
 /// written.
 #[derive(Debug, Default)]
-pub(crate) struct Heard {
+pub struct Heard {
     at: AtomicU64,
     round_trip: AtomicU64,
 }
 
 impl Heard {
     /// That moment; the clock's start when there was none.
-    pub(crate) fn last(&self) -> Moment {
+    pub fn last(&self) -> Moment {
         Moment::at(Duration::from_nanos(self.at.load(Ordering::Acquire)))
     }
 
     /// From the first byte we wrote after the packet before, to that packet.
-    pub(crate) fn round_trip(&self) -> Duration {
+    pub fn round_trip(&self) -> Duration {
         Duration::from_nanos(self.round_trip.load(Ordering::Acquire))
     }
 
+    /// There was one at this moment.
+    pub fn hear(&self, life: Moment) {
+        self.at.store(nanos(life.since_start()), Ordering::Release);
+    }
+
     fn mark(&self, packet: Packet, written: Option<Moment>) {
-        let nanos = |time: Duration| u64::try_from(time.as_nanos()).unwrap_or(u64::MAX);
         if let Some(written) = written {
             let round_trip = nanos(packet.round_trip(written));
             self.round_trip.store(round_trip, Ordering::Release);
         }
-        let life = packet.life().since_start();
-        self.at.store(nanos(life), Ordering::Release);
+        self.hear(packet.life());
     }
+}
+
+fn nanos(time: Duration) -> u64 {
+    u64::try_from(time.as_nanos()).unwrap_or(u64::MAX)
 }
 
 /// A packet that came whole.

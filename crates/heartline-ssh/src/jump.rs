@@ -76,7 +76,7 @@ impl SharedJump {
     /// them is silent, the jump host may have been heard for another a moment ago and owe nothing yet.
     pub(crate) fn ask(&self) {
         let mut asked = self.asked.lock().unwrap_or_else(PoisonError::into_inner);
-        if asked.is_none_or(|at| self.session.last_heard() > at) {
+        if asked.is_none_or(|at| self.session.heard().last() > at) {
             *asked = Some(self.clock.now());
             // Its answer is heard by the session; a session that ends lets it go.
             tokio::spawn(self.session.beat());
@@ -87,7 +87,7 @@ impl SharedJump {
     pub(crate) fn is_in_doubt(&self) -> bool {
         let asked = *self.asked.lock().unwrap_or_else(PoisonError::into_inner);
         let patience = self.rule.interval.as_duration() / 4;
-        let (now, heard) = (self.clock.now(), self.session.last_heard());
+        let (now, heard) = (self.clock.now(), self.session.heard().last());
         let owes = asked.is_some_and(|at| heard <= at && now.saturating_since(at) > patience);
         self.is_over() || owes
     }
@@ -114,7 +114,7 @@ async fn watch(
         yield_now().await;
         yield_now().await;
         let Some(jump) = jump.upgrade() else { return };
-        alive.handle_life(jump.session.last_heard());
+        alive.handle_life(jump.session.heard().last());
         if alive.handle_timeout(clock.now()) == Some(AliveStep::End) {
             break;
         }

@@ -31,6 +31,7 @@ pub mod settings;
 
 pub use algorithms::NoneSupported;
 pub use clock::Clock;
+pub use conversation::Heard;
 pub use dial::{Dialer, Progress, addresses};
 pub use escape::escape;
 pub use session::{Beat, Established, GOODBYE, Peer, Session};

@@ -5,7 +5,7 @@ use std::pin::Pin;
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
-use heartline_core::{Cause, Failure, Moment, TcpEvidence};
+use heartline_core::{Cause, Failure, TcpEvidence};
 use russh::client::Handle;
 use russh::{Channel, Disconnect, Error};
 use tokio::sync::oneshot;
@@ -29,11 +29,8 @@ pub trait Session: Send {
     /// beats the session sends by itself, an interval after whatever it last heard.
     fn beat(&self) -> Beat;
 
-    /// When the last complete packet that passed its MAC arrived, of whatever kind.
-    fn last_heard(&self) -> Moment;
-
-    /// The round trip of the last exchange: from the first byte we wrote to the last of the packet that came back.
-    fn last_round_trip(&self) -> Duration;
+    /// When it was last heard; told on while it is.
+    fn heard(&self) -> &Arc<Heard>;
 
     /// What TCP knows; `None` where there is no TCP of our own or the kernel does not say.
     fn tcp_evidence(&self) -> Option<TcpEvidence>;
@@ -179,12 +176,8 @@ impl Session for RusshSession {
         })
     }
 
-    fn last_heard(&self) -> Moment {
-        self.heard.last()
-    }
-
-    fn last_round_trip(&self) -> Duration {
-        self.heard.round_trip()
+    fn heard(&self) -> &Arc<Heard> {
+        &self.heard
     }
 
     fn tcp_evidence(&self) -> Option<TcpEvidence> {

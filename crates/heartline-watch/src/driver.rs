@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::task::Poll;
 use std::time::Duration;
 
+use futures::future::OptionFuture;
 use heartline_core::{
     Action, Cause, Failure, Line, LineConfig, LineEvent, Moment, Observation, Stage,
 };
@@ -16,6 +17,7 @@ use tokio::task::yield_now;
 use tokio::time::{Instant, sleep_until};
 
 use crate::hold::Holding;
+use crate::lookout::Lookout;
 
 /// What a driver may be told.
 pub(crate) enum Command {
@@ -47,6 +49,9 @@ pub(crate) struct Driver {
     live: Option<Live>,
     holding: Holding,
     progress: Arc<Reached>,
+    lookout: Lookout,
+    /// The look-out wakes us.
+    asleep: Option<oneshot::Receiver<()>>,
 }
 
 type Dial = Pin<Box<dyn Future<Output = Result<Established, Failure>> + Send>>;
@@ -77,6 +82,7 @@ impl Driver {
         config: LineConfig,
         target: Arc<Target>,
         dialer: Arc<Dialer>,
+        lookout: Lookout,
         events: mpsc::Sender<Told>,
     ) -> Self {
         Self {
@@ -90,6 +96,8 @@ impl Driver {
             live: None,
             holding: Holding::default(),
             progress: Arc::default(),
+            lookout,
+            asleep: None,
         }
     }
 
@@ -108,19 +116,26 @@ impl Driver {
                 break;
             }
             let due = self.line.poll_timeout();
-            if let Some(due) = due {
+            self.fall_asleep(due);
+            if let Some(due) = due.filter(|_| self.asleep.is_none()) {
                 let due = self.dialer.clock().instant(due);
                 if timer.deadline() != due {
                     timer.as_mut().reset(due);
                 }
             }
+            let is_awake = self.asleep.is_none();
             // An answer that is there is taken before a deadline that has passed.
             let woken = tokio::select! {
                 biased;
                 told = commands.recv() => Woken::Told(told),
                 woken = Self::session_or_dial(&mut self.live, &mut self.dial) => woken,
-                () = &mut timer, if due.is_some() => Woken::Due,
+                () = &mut timer, if due.is_some() && is_awake => Woken::Due,
+                Some(_) = OptionFuture::from(self.asleep.as_mut()) => {
+                    self.asleep = None;
+                    Woken::Due
+                }
             };
+            self.catch_up();
             match woken {
                 Woken::Told(None) => break,
                 Woken::Told(Some(command)) => self.obey(command),
@@ -133,6 +148,29 @@ impl Driver {
         self.dial = None;
         if let Some(live) = self.live.take() {
             live.session.disconnect().await;
+        }
+    }
+
+    /// Leaves it to the look-out to see that the session lives, while that is all there is to do.
+    fn fall_asleep(&mut self, due: Option<Moment>) {
+        self.asleep = match (&self.live, due, self.line.last_life()) {
+            (Some(live), Some(due), Some(life)) if self.line.dozes() => {
+                let asleep = self.asleep.take();
+                let heard = || Arc::clone(live.session.heard());
+                asleep.or_else(|| Some(self.lookout.wake_at(due, life, heard())))
+            }
+            _ => None,
+        };
+    }
+
+    /// Tells the line of what its session has heard since it was last told.
+    fn catch_up(&mut self) {
+        let Some(live) = &self.live else { return };
+        let heard = live.session.heard();
+        let (last, rtt) = (heard.last(), heard.round_trip());
+        if self.line.last_life().is_none_or(|life| last > life) {
+            self.line.handle(last, Observation::Life);
+            self.line.handle(last, Observation::RoundTrip(rtt));
         }
     }
 
@@ -236,14 +274,9 @@ impl Driver {
                 }
             }
         }
+        self.catch_up();
         if let Some(live) = &self.live {
-            let heard = live.session.last_heard();
-            if self.line.last_life().is_none_or(|life| heard > life) {
-                self.line.handle(heard, Observation::Life);
-                let rtt = live.session.last_round_trip();
-                self.line.handle(heard, Observation::RoundTrip(rtt));
-            }
-            if live.is_mute(heard) {
+            if live.is_mute(live.session.heard().last()) {
                 let text = "the peer has answered no beat in a form we know for a long time";
                 let failure = Failure::new(Cause::Protocol, text);
                 return self.ended(failure).await;

@@ -28,7 +28,7 @@ pub struct Engine {
     dialer: Arc<Dialer>,
     beating: Vec<Lane>,
     pace: Pace,
-    _heavy: Lane,
+    heavy: Lane,
     nodes: Vec<NodeSlot>,
     /// Where each node stands among them.
     places: HashMap<Arc<str>, usize>,
@@ -82,12 +82,15 @@ impl Engine {
         let beating = (0..lanes)
             .map(|number| Lane::start_at(&pace, &dialer, &format!("heartline-{number}")))
             .collect::<Result<Vec<_>, _>>()?;
+        for lane in beating.iter().chain([&heavy]) {
+            lane.look_out(dialer.clock());
+        }
         let (tell, heard) = mpsc::channel(QUEUE);
         let mut engine = Self {
             dialer: Arc::new(dialer),
             beating,
             pace,
-            _heavy: heavy,
+            heavy,
             nodes: Vec::new(),
             places: HashMap::new(),
             lines: HashMap::new(),
@@ -242,20 +245,18 @@ impl Engine {
             seed: self.seeds.hash_one((&node.name, &plan.name)),
             prober: Prober::Session,
         };
+        let (commands, told) = mpsc::channel(COMMANDS);
+        let lane = self.beating.get(key % self.beating.len().max(1));
+        let lane = lane.unwrap_or(&self.heavy);
         let driver = Driver::new(
             key,
             config,
             Arc::clone(&plan.target),
             Arc::clone(&self.dialer),
+            lane.lookout().clone(),
             self.tell.clone(),
         );
-        let (commands, told) = mpsc::channel(COMMANDS);
-        let lane = self.beating.get(key % self.beating.len().max(1));
-        let run = driver.run(told, node.paused);
-        let task = match lane {
-            Some(lane) => lane.handle().spawn(run),
-            None => tokio::spawn(run),
-        };
+        let task = lane.handle().spawn(driver.run(told, node.paused));
         self.lines.insert(
             key,
             LineSlot {

@@ -8,16 +8,18 @@ use std::io;
 use std::num::NonZeroUsize;
 use std::thread;
 
-use heartline_ssh::Dialer;
+use heartline_ssh::{Clock, Dialer};
 use tokio::runtime::{Builder, Handle};
 use tokio::sync::oneshot;
 
+use crate::lookout::Lookout;
 use crate::pace::Pace;
 
 /// A thread with a runtime. Dropping it ends the thread once what runs there has yielded.
 #[derive(Debug)]
 pub(crate) struct Lane {
     handle: Handle,
+    lookout: Lookout,
     _stop: oneshot::Sender<()>,
 }
 
@@ -46,8 +48,19 @@ impl Lane {
         })?;
         Ok(Self {
             handle,
+            lookout: Lookout::default(),
             _stop: stop,
         })
+    }
+
+    /// Begins to look at sessions.
+    pub(crate) fn look_out(&self, clock: Clock) {
+        self.handle.spawn(self.lookout.clone().run(clock));
+    }
+
+    /// Who looks at the sessions of those who were spawned there.
+    pub(crate) fn lookout(&self) -> &Lookout {
+        &self.lookout
     }
 
     /// Where to spawn.

@@ -18,6 +18,7 @@ mod driver;
 pub mod engine;
 mod hold;
 mod lane;
+mod lookout;
 mod pace;
 pub mod plan;
 mod pulse;

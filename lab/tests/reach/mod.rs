@@ -88,19 +88,21 @@ impl Echo {
             ssh: Running::spawn(command)?,
             sent: 0,
         };
-        ensure!(echo.answers(CEILING)?, "no echo from {target}");
+        ensure!(echo.answers(CEILING), "no echo from {target}");
         Ok(echo)
     }
 
     /// Sends a line and says whether it came back in time. One that comes later is passed over.
-    pub(crate) fn answers(&mut self, patience: Duration) -> Result<bool> {
+    pub(crate) fn answers(&mut self, patience: Duration) -> bool {
         self.sent += 1;
         let line = format!("line {}", self.sent);
-        self.ssh.write_stdin(&format!("{line}\n"))?;
-        Ok(self
-            .ssh
+        // One that has ended takes nothing any more.
+        if self.ssh.write_stdin(&format!("{line}\n")).is_err() {
+            return false;
+        }
+        self.ssh
             .wait_for(&line, patience, |seen| seen.text == line)
-            .is_ok())
+            .is_ok()
     }
 
     pub(crate) fn ssh(&mut self) -> &mut Running {

@@ -65,6 +65,7 @@ impl Line {
             beat: now,
         };
         self.doubt_after(now);
+        self.beats_asked = 0;
         self.beat(now);
     }
 
@@ -77,6 +78,7 @@ impl Line {
         self.last_life = Some(now);
         self.evidence.ssh.unanswered = 0;
         self.tcp = None;
+        self.beats_asked = 0;
         self.doubt_after(now);
         if rising == 0 && self.state != LineState::Up {
             self.show(now, LineState::Up);

@@ -184,24 +184,48 @@ fn a_kernel_that_acknowledges_makes_it_sshd_hung() {
 }
 
 #[test]
-fn at_a_short_interval_the_last_acknowledgement_may_still_be_on_its_way() {
-    for (last_ack_ms, retransmits, cause) in [
-        (32, 0, Cause::SshdHung),
-        (1_000, 0, Cause::Silent),
-        (32, 1, Cause::Silent),
-    ] {
-        let mut bed = Bed::new(50, 20);
-        bed.run_for(ms(500));
-        bed.peer = Peer::Hung;
-        bed.tcp = TcpEvidence {
-            unacked: 1,
-            last_ack_ms,
-            retransmits,
-            ..TcpEvidence::default()
-        };
-        bed.run_for(ms(1_200));
-        assert_eq!(bed.line.state(), LineState::Down(cause), "{:?}", bed.tcp);
+fn one_beat_that_was_acknowledged_shows_a_kernel_that_lives() {
+    for prober in [Prober::Us, Prober::Session] {
+        for (unacked, retransmits, unsent, cause) in [
+            // The acknowledgement of the last ones is on its way.
+            (2, 0, 0, Cause::SshdHung),
+            // None, though the peer's kernel is heard: it repeats what it said, since it does not hear us.
+            (30, 0, 0, Cause::Silent),
+            (2, 1, 0, Cause::Silent),
+            // Our own kernel cannot send.
+            (0, 0, 36, Cause::Silent),
+        ] {
+            let mut bed = Bed::with(50, 20, prober);
+            bed.run_for(ms(500));
+            bed.peer = Peer::Hung;
+            bed.tcp = TcpEvidence {
+                unacked,
+                unsent,
+                retransmits,
+                last_ack_ms: 10,
+                ..TcpEvidence::default()
+            };
+            bed.run_for(ms(1_200));
+            let down = LineState::Down(cause);
+            assert_eq!(bed.line.state(), down, "{prober:?} {:?}", bed.tcp);
+        }
     }
+}
+
+#[test]
+fn it_dozes_in_health_only() {
+    let mut bed = Bed::with(1_000, 1, Prober::Session);
+    bed.run_for(ms(5_300));
+    assert!(bed.line.dozes());
+    let due = bed.line.poll_timeout();
+    bed.line.handle(bed.now, Observation::Life);
+    assert!(bed.line.poll_timeout() > due, "put off by as much");
+    bed.peer = Peer::Silent;
+    bed.run_for(ms(1_700));
+    assert!(!bed.line.dozes(), "in doubt");
+    bed.run_for(ms(500));
+    assert!(!bed.line.dozes(), "down");
+    assert!(!Bed::new(1_000, 1).line.dozes(), "it probes itself");
 }
 
 #[test]

@@ -26,7 +26,7 @@ async fn all_answered(session: &dyn Session, count: usize) {
 async fn heard_unasked(client: &Client, session: &dyn Session) {
     let asked = client.dialer.clock().now();
     until("the peer speaks up by itself", || {
-        session.last_heard() > asked
+        session.heard().last() > asked
     })
     .await;
 }

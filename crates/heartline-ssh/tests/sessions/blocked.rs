@@ -57,10 +57,10 @@ async fn a_session_stuck_in_a_write_is_freed_at_once() {
     relay.freeze_towards_server();
     let mut beats = fill(&*established.session, &relay).await;
     // What is full stays full: nothing is answered, and nothing is heard.
-    let heard = established.session.last_heard();
+    let heard = established.session.heard().last();
     let answered = tokio::time::timeout(STUCK, beats.next()).await;
     assert!(answered.is_err(), "{answered:?}");
-    assert_eq!(established.session.last_heard(), heard);
+    assert_eq!(established.session.heard().last(), heard);
     let dropped = Instant::now();
     drop(established);
     is_gone(&relay, dropped).await;

@@ -185,10 +185,10 @@ async fn a_session_that_is_dropped_frees_its_socket_though_the_peer_is_frozen() 
         let answered = tokio::time::timeout(QUIET, &mut beat).await;
         assert!(answered.is_err(), "{answered:?}");
         // Only now: a packet is marked as heard a moment after what it says is known.
-        let heard = established.session.last_heard();
+        let heard = established.session.heard().last();
         let answered = tokio::time::timeout(QUIET, &mut beat).await;
         assert!(answered.is_err(), "{answered:?}");
-        assert_eq!(established.session.last_heard(), heard);
+        assert_eq!(established.session.heard().last(), heard);
         drop((established, beat));
         nothing_is_left(&client, tasks, &relay, Instant::now()).await;
     }

@@ -97,11 +97,11 @@ async fn frozen_at(bed: &Bed, sshd: &Sshd, at: u64) {
     // What had come in before that is heard by now.
     let answered = tokio::time::timeout(QUIET, &mut owed).await;
     assert!(answered.is_err(), "{at}: {answered:?}");
-    let heard = established.session.last_heard();
+    let heard = established.session.heard().last();
     let mut later = established.session.beat();
     let answered = tokio::time::timeout(QUIET, &mut later).await;
     assert!(answered.is_err(), "{at}: {answered:?}");
-    assert_eq!(established.session.last_heard(), heard, "{at}");
+    assert_eq!(established.session.heard().last(), heard, "{at}");
     let dropped = Instant::now();
     drop(established);
     until("the far end sees us leave", || {
