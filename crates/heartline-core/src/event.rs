@@ -83,6 +83,8 @@ pub struct TcpEvidence {
     pub unacked: u32,
     /// Bytes that our own side could not send: no link, no route, or a peer that takes no more.
     pub unsent: u32,
+    /// Bytes that the peer's kernel has room for.
+    pub window: u32,
     /// Retransmissions of the segment at the head, in a row.
     pub retransmits: u8,
     /// How often the retransmission timer was doubled.

@@ -420,15 +420,20 @@ impl Line {
     }
 
     /// Why nothing comes back: a jump host that is silent itself explains it, and a kernel that has acknowledged a beat of
-    /// this silence lives. It may put the acknowledgement of the last one off for 40 to 200 ms, longer than a short
-    /// interval; so one will do. When its last segment came says nothing: a peer that no longer hears us repeats itself.
+    /// this silence lives, or one that answers our asking whether it has room again. It may put the acknowledgement of the
+    /// last beat off for 40 to 200 ms, longer than a short interval; so one will do. When its last segment came says
+    /// nothing by itself: a peer that no longer hears us repeats what it said.
     fn silence(&self, now: Moment) -> Cause {
-        let acked = |tcp: TcpEvidence| {
-            tcp.unsent == 0 && tcp.retransmits == 0 && tcp.unacked < self.beats_out(now)
+        let beaten = self.last_life.unwrap_or(now) + self.timing.interval.as_duration();
+        let lives = |tcp: TcpEvidence| {
+            let ago = Duration::from_millis(tcp.last_ack_ms.into());
+            let is_full = tcp.unsent > tcp.window && now.saturating_since(beaten) > ago;
+            let acked = tcp.unsent == 0 && tcp.unacked < self.beats_out(now);
+            tcp.retransmits == 0 && (acked || is_full)
         };
         match self.tcp {
             _ if self.jump_in_doubt => Cause::JumpDown,
-            Some(tcp) if acked(tcp) => Cause::SshdHung,
+            Some(tcp) if lives(tcp) => Cause::SshdHung,
             _ => Cause::Silent,
         }
     }

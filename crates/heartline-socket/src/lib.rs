@@ -12,6 +12,8 @@ pub struct TcpInfo {
     pub unacked: u32,
     /// Bytes that our own side has not been able to send yet (`tcpi_notsent_bytes`).
     pub unsent: u32,
+    /// Bytes that the peer's kernel has room for (`tcpi_snd_wnd`, Linux 5.4; 0 before).
+    pub window: u32,
     /// Retransmissions in a row of the first of them (`tcpi_retransmits`).
     pub retransmits: u8,
     /// How often the retransmission timer was doubled (`tcpi_backoff`).
@@ -53,6 +55,7 @@ pub fn tcp_info(socket: impl AsFd) -> io::Result<TcpInfo> {
     Ok(TcpInfo {
         unacked: info.tcpi_unacked,
         unsent: info.tcpi_notsent_bytes,
+        window: info.tcpi_snd_wnd,
         retransmits: info.tcpi_retransmits,
         backoff: info.tcpi_backoff,
         last_ack_ms: info.tcpi_last_ack_recv,

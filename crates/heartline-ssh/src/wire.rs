@@ -83,6 +83,7 @@ impl KillSwitch {
         Some(TcpEvidence {
             unacked: info.unacked,
             unsent: info.unsent,
+            window: info.window,
             retransmits: info.retransmits,
             backoff: info.backoff,
             last_ack_ms: info.last_ack_ms,

@@ -186,14 +186,16 @@ fn a_kernel_that_acknowledges_makes_it_sshd_hung() {
 #[test]
 fn one_beat_that_was_acknowledged_shows_a_kernel_that_lives() {
     for prober in [Prober::Us, Prober::Session] {
-        for (unacked, retransmits, unsent, cause) in [
+        for (unacked, retransmits, unsent, window, cause) in [
             // The acknowledgement of the last ones is on its way.
-            (2, 0, 0, Cause::SshdHung),
+            (2, 0, 0, 65_000, Cause::SshdHung),
             // None, though the peer's kernel is heard: it repeats what it said, since it does not hear us.
-            (30, 0, 0, Cause::Silent),
-            (2, 1, 0, Cause::Silent),
+            (30, 0, 0, 65_000, Cause::Silent),
+            (2, 1, 0, 65_000, Cause::Silent),
             // Our own kernel cannot send.
-            (0, 0, 36, Cause::Silent),
+            (0, 0, 36, 65_000, Cause::Silent),
+            // Theirs takes no more, and says so.
+            (0, 0, 36, 0, Cause::SshdHung),
         ] {
             let mut bed = Bed::with(50, 20, prober);
             bed.run_for(ms(500));
@@ -202,6 +204,7 @@ fn one_beat_that_was_acknowledged_shows_a_kernel_that_lives() {
                 unacked,
                 unsent,
                 retransmits,
+                window,
                 last_ack_ms: 10,
                 ..TcpEvidence::default()
             };
