@@ -18,6 +18,7 @@ use tokio::time::{Instant, sleep_until};
 
 use crate::hold::Holding;
 use crate::lookout::Lookout;
+use crate::pace::{Hurry, Pace};
 
 /// What a driver may be told.
 pub(crate) enum Command {
@@ -52,6 +53,9 @@ pub(crate) struct Driver {
     lookout: Lookout,
     /// The look-out wakes us.
     asleep: Option<oneshot::Receiver<()>>,
+    pace: Pace,
+    /// A session is in doubt, or rises.
+    hurry: Option<Hurry>,
 }
 
 type Dial = Pin<Box<dyn Future<Output = Result<Established, Failure>> + Send>>;
@@ -82,7 +86,7 @@ impl Driver {
         config: LineConfig,
         target: Arc<Target>,
         dialer: Arc<Dialer>,
-        lookout: Lookout,
+        (lookout, pace): (Lookout, Pace),
         events: mpsc::Sender<Told>,
     ) -> Self {
         Self {
@@ -98,6 +102,8 @@ impl Driver {
             progress: Arc::default(),
             lookout,
             asleep: None,
+            pace,
+            hurry: None,
         }
     }
 
@@ -161,6 +167,12 @@ impl Driver {
             }
             _ => None,
         };
+        let in_doubt = self.live.is_some() && self.asleep.is_none();
+        match &self.hurry {
+            None if in_doubt => self.hurry = Some(self.pace.hurry()),
+            Some(_) if !in_doubt => self.hurry = None,
+            _ => {}
+        }
     }
 
     /// Tells the line of what its session has heard since it was last told.

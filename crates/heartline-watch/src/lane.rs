@@ -24,18 +24,18 @@ pub(crate) struct Lane {
 }
 
 impl Lane {
-    /// Starts the thread; it wakes whenever something is due.
+    /// Starts the thread; it wakes whenever something is due, and lets those that beat go first.
     pub(crate) fn start(name: &str) -> io::Result<Self> {
-        Self::build(name, &mut Builder::new_current_thread())
+        Self::build(name, &mut Builder::new_current_thread(), BEHIND)
     }
 
     /// Starts the thread; it keeps this pace.
     pub(crate) fn start_at(pace: &Pace, dialer: &Dialer, name: &str) -> io::Result<Self> {
         let rest = pace.rest(dialer.is_conversing());
-        Self::build(name, Builder::new_current_thread().on_thread_park(rest))
+        Self::build(name, Builder::new_current_thread().on_thread_park(rest), 0)
     }
 
-    fn build(name: &str, builder: &mut Builder) -> io::Result<Self> {
+    fn build(name: &str, builder: &mut Builder, niceness: i32) -> io::Result<Self> {
         let runtime = builder
             .enable_all()
             .max_blocking_threads(MAX_BLOCKING)
@@ -43,6 +43,10 @@ impl Lane {
         let handle = runtime.handle().clone();
         let (stop, stopped) = oneshot::channel();
         thread::Builder::new().name(name.into()).spawn(move || {
+            // Of this thread alone, on Linux. Where it is refused nothing is worse than without.
+            if niceness > 0 {
+                let _ = rustix::process::nice(niceness);
+            }
             let _ = runtime.block_on(stopped);
             runtime.shutdown_background();
         })?;
@@ -75,6 +79,8 @@ pub(crate) fn beating_lanes(lines: usize) -> usize {
     lines.div_ceil(LINES_PER_LANE).clamp(1, cores)
 }
 
+/// The niceness of what may wait. On a machine with a core or two a few long handshakes would hold up every beat.
+const BEHIND: i32 = 5;
 /// At one beat a second each, so many lines use about a tenth of a core.
 const LINES_PER_LANE: usize = 4_000;
 /// Name look-ups at a time; the resolver of the C library blocks a thread each.

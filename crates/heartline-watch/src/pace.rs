@@ -5,13 +5,14 @@
 //! lines beat, their threads rest between ticks and then do everything that is due at once. Where few do, a thread wakes
 //! for each event.
 //!
-//! A handshake takes a dozen turns and would take as many ticks; while one is under way the ticks are shorter.
+//! A handshake takes a dozen turns and would take as many ticks, and what a line in doubt waits for is its deadline; while
+//! there are any of these the ticks are shorter.
 //!
 //! What this delays, it delays by one tick at most, which is the least slack of all lines: an answer is taken late but
 //! keeps the time at which the kernel had it, and a deadline is acted on at the tick after it.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -20,6 +21,17 @@ use std::time::{Duration, Instant};
 pub(crate) struct Pace {
     /// Nanoseconds; 0: whenever there is something to do.
     tick: Arc<AtomicU64>,
+    hurried: Arc<AtomicUsize>,
+}
+
+/// Somebody who cannot wait for a whole tick, until dropped.
+#[derive(Debug)]
+pub(crate) struct Hurry(Arc<AtomicUsize>);
+
+impl Drop for Hurry {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
 }
 
 impl Pace {
@@ -27,6 +39,12 @@ impl Pace {
     pub(crate) fn set(&self, tick: Option<Duration>) {
         let nanos = tick.map_or(0, |tick| u64::try_from(tick.as_nanos()).unwrap_or(u64::MAX));
         self.tick.store(nanos, Ordering::Relaxed);
+    }
+
+    /// From now on shorter ticks.
+    pub(crate) fn hurry(&self) -> Hurry {
+        self.hurried.fetch_add(1, Ordering::Relaxed);
+        Hurry(Arc::clone(&self.hurried))
     }
 
     /// What a thread does each time before it waits for events.
@@ -38,8 +56,8 @@ impl Pace {
         let begun = Instant::now();
         move || {
             let mut tick = Duration::from_nanos(pace.tick.load(Ordering::Relaxed));
-            if is_dialing() {
-                tick /= WHILE_DIALING;
+            if is_dialing() || pace.hurried.load(Ordering::Relaxed) > 0 {
+                tick /= IN_A_HURRY;
             }
             if let Some(rest) = until_next(begun.elapsed(), tick) {
                 thread::sleep(rest);
@@ -72,7 +90,7 @@ pub(crate) fn tick(
 }
 
 /// So many times shorter.
-const WHILE_DIALING: u32 = 16;
+const IN_A_HURRY: u32 = 16;
 /// Beats a tick and thread. With fewer there is little to be saved.
 const FEW: f64 = 4.0;
 

@@ -2,9 +2,8 @@
 //! down?
 //!
 //! One node in a hundred is on a sshd of its own that knows no key exchange but group16, the kind
-//! that computes for a tenth of a second in one piece. Its sessions are killed again and again, so
-//! that these nodes handshake all the while; the last time so that their dials, which wait a second,
-//! fall into the time in which the others' silence is counted.
+//! that computes for a tenth of a second in one piece. Its sessions are killed just before, so that
+//! these nodes, which are dialed again a second later, handshake while the others' silence is counted.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -21,7 +20,6 @@ use crate::watcher::{Change, Watcher};
 /// Measures and prints.
 pub(crate) fn run(arguments: &StopArguments) -> Result<()> {
     let mut scene = Scene::set(arguments)?;
-    scene.provoke_handshakes()?;
     let stopped = scene.stop()?;
     let report = scene.report(&stopped)?;
     print!("{report}");
@@ -105,27 +103,16 @@ impl Scene {
         })
     }
 
-    /// Kills the slow lines' sessions some times, and leaves when their next dials are at hand.
-    fn provoke_handshakes(&mut self) -> Result<()> {
-        eprintln!("the {} group16 nodes are made to handshake", self.slow);
-        for round in 1..=ROUNDS {
-            let killed = self.legacy.kill_sessions()?;
-            if killed == 0 {
-                bail!("no group16 session to kill in round {round}");
-            }
-            if round < ROUNDS {
-                self.watcher.listen(ROUND)?;
-            }
-        }
-        self.watcher.listen(BEFORE_DIALS)
-    }
-
-    /// Stops the others' servers, and reads on until every one of their lines is down.
+    /// Makes the slow ones handshake, stops the others' servers, and reads on until every one of their lines is down.
     fn stop(&mut self) -> Result<Stopped> {
         let (slow, wanted) = (self.slow, self.n - self.slow);
         let handshakes = self.legacy.logins()?;
         let mut read = self.watcher.seen().changes.len();
-        eprintln!("{wanted} lines are stopped");
+        if self.legacy.kill_sessions()? == 0 {
+            bail!("no group16 session to kill");
+        }
+        self.watcher.listen(BEFORE_DIALS)?;
+        eprintln!("{slow} lines are dialed again, {wanted} are stopped");
         let at = Instant::now();
         for server in &self.modern {
             server.stop()?;
@@ -146,7 +133,10 @@ impl Scene {
         Ok(Stopped {
             at,
             down: down.into_values().collect(),
-            handshakes: self.legacy.logins()? - handshakes,
+            handshakes: match self.legacy.logins()? - handshakes {
+                0 => bail!("no group16 handshake was done meanwhile"),
+                some => some,
+            },
         })
     }
 
@@ -244,12 +234,7 @@ fn milliseconds(time: Duration) -> f64 {
 const WANTED: f64 = 1.05;
 /// Before anything else, for a sshd that has it: nothing but the slow key exchange.
 const GROUP16: &str = "KexAlgorithms diffie-hellman-group16-sha512";
-/// How often the slow sessions are killed.
-const ROUNDS: u32 = 3;
-/// From one kill to the next: heartline dials again after a second, and there are many.
-const ROUND: Duration = Duration::from_secs(8);
-/// From the last kill to the stop. heartline waits a second before it dials a sshd again that has
-/// seen it before.
+/// From the kill to the stop. A session that did not last is dialed again after a second at least.
 const BEFORE_DIALS: Duration = Duration::from_millis(900);
 const CEILING: Duration = Duration::from_mins(1);
 const EACH: Duration = Duration::from_millis(50);
