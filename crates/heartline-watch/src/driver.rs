@@ -146,7 +146,7 @@ impl Driver {
                 Woken::Told(None) => break,
                 Woken::Told(Some(command)) => self.obey(command),
                 Woken::Dialed(result) => self.dialed(result),
-                Woken::Answered(Ok(rtt)) => self.see(Observation::Beat(rtt)),
+                Woken::Answered(Ok(rtt)) => self.answered(rtt),
                 Woken::Answered(Err(failure)) | Woken::Ended(failure) => self.ended(failure).await,
                 Woken::Due => self.due().await,
             }
@@ -192,6 +192,15 @@ impl Driver {
 
     fn see(&mut self, observation: Observation) {
         self.line.handle(self.now(), observation);
+    }
+
+    /// A beat out of turn was answered, and it was so long until we saw that. The network may have taken less.
+    fn answered(&mut self, seen_after: Duration) {
+        let heard = self.live.as_ref().map(|live| live.session.heard());
+        let exchange = heard.map(|heard| heard.round_trip());
+        let rtt = exchange.filter(|rtt| !rtt.is_zero());
+        let rtt = rtt.map_or(seen_after, |rtt| rtt.min(seen_after));
+        self.see(Observation::Beat(rtt));
     }
 
     /// Does what the line asks and tells what it has to tell; an error when nobody listens any more.
@@ -281,7 +290,7 @@ impl Driver {
             yield_now().await;
             while let Some(answer) = self.live.as_mut().and_then(Live::answer_now) {
                 match answer {
-                    Ok(rtt) => self.see(Observation::Beat(rtt)),
+                    Ok(rtt) => self.answered(rtt),
                     Err(failure) => return self.ended(failure).await,
                 }
             }

@@ -1,0 +1,66 @@
+//! A fleet: so many lines on one thread that they are served in one round a tick.
+
+mod watching;
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::time::Duration;
+
+use anyhow::{Result, ensure};
+use lab::{Direction, Fault, Lab};
+use watching::{GRACE, Watch, go_first};
+
+/// At an interval of a second 81 lines or more share ticks of 50 ms.
+const NODES: usize = 120;
+/// `interval = "1s"`, `count = 1`.
+const BOUND: Duration = Duration::from_secs(2);
+
+/// The promise for a fleet is 1.05 of the bound.
+#[test]
+fn every_line_of_a_fleet_is_down_at_its_bound_and_up_again() -> Result<()> {
+    let Some(lab) = Lab::or_skip("every_line_of_a_fleet") else {
+        return Ok(());
+    };
+    go_first()?;
+    let db1 = lab.node("db1")?;
+    let cable = lab.cable(&db1)?;
+    let mut config = String::from("[defaults]\ninterval = \"1s\"\ncount = 1\n");
+    for number in 0..NODES {
+        let host = format!("line = [{{ host = \"{}\" }}]", cable.v4());
+        write!(config, "[[node]]\nname = \"n{number}\"\n{host}\n")?;
+    }
+    std::fs::write(watching::config_file(&lab), config)?;
+    let mut watch = Watch::start(&lab, "")?;
+    each_node(&mut watch, "up")?;
+    watch.forget()?;
+    // Healthy, they are left alone.
+    let told = watch.told_within(BOUND * 2)?;
+    ensure!(told.is_empty(), "{told:#?}");
+
+    let cut = cable.inject(Fault::Silent(Direction::Both))?;
+    let down = each_node(&mut watch, "down")?;
+    let took = cut.complete - cut.begun;
+    for (node, after) in &down {
+        let is_in = *after >= BOUND && *after <= BOUND.mul_f64(1.05) + GRACE + took;
+        ensure!(is_in, "{node} after {after:?}");
+    }
+    watch.forget()?;
+    cable.heal()?;
+    each_node(&mut watch, "up")?;
+    watch.running().terminate()?;
+    assert_eq!(watch.ended()?.status.code(), Some(0));
+    Ok(())
+}
+
+/// Waits until every node has come into this state; after how long from its last sign of life.
+fn each_node(watch: &mut Watch, to: &str) -> Result<BTreeMap<String, Duration>> {
+    let mut seen = BTreeMap::new();
+    watch.until(&format!("the last node {to}"), |told| {
+        if told.text("event") == "node" && told.text("to") == to {
+            let after = told.after().unwrap_or_default();
+            seen.entry(told.text("node").to_owned()).or_insert(after);
+        }
+        seen.len() == NODES
+    })?;
+    Ok(seen)
+}
