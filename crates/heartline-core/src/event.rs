@@ -83,6 +83,8 @@ pub struct TcpEvidence {
     pub unacked: u32,
     /// Bytes that our own side could not send: no link, no route, or a peer that takes no more.
     pub unsent: u32,
+    /// Bytes that the peer has acknowledged since the connection began.
+    pub bytes_acked: u64,
     /// Bytes that the peer's kernel has room for.
     pub window: u32,
     /// Retransmissions of the segment at the head, in a row.
@@ -93,6 +95,13 @@ pub struct TcpEvidence {
     pub last_ack_ms: u32,
     /// Smoothed round trip in microseconds.
     pub rtt_us: u32,
+}
+
+impl TcpEvidence {
+    /// Whether the peer's kernel has acknowledged all that we sent.
+    pub const fn all_acked(&self) -> bool {
+        self.unacked == 0 && self.unsent == 0 && self.retransmits == 0
+    }
 }
 
 /// What is known of a line right now.

@@ -181,8 +181,8 @@ pub struct Line {
     evidence: Evidence,
     tcp: Option<TcpEvidence>,
     jump_in_doubt: bool,
-    /// Beats asked for since the last sign of life.
-    beats_asked: u32,
+    /// The first that TCP knew of this silence, and when.
+    first_tcp: Option<(Moment, TcpEvidence)>,
     /// When a dial under way last came a stage further; none while it waits for its turn.
     reached: Option<Moment>,
     actions: VecDeque<Action>,
@@ -223,7 +223,7 @@ impl Line {
             evidence: Evidence::default(),
             tcp: None,
             jump_in_doubt: false,
-            beats_asked: 0,
+            first_tcp: None,
             reached: None,
             actions: VecDeque::new(),
             events: VecDeque::new(),
@@ -361,6 +361,7 @@ impl Line {
     fn dial(&mut self, now: Moment) {
         self.phase = Phase::Dialing;
         self.tcp = None;
+        self.first_tcp = None;
         self.jump_in_doubt = false;
         self.reached = None;
         self.evidence.ssh.stage = None;
@@ -375,7 +376,6 @@ impl Line {
 
     fn beat(&mut self, now: Moment) {
         self.actions.push_back(Action::Beat);
-        self.beats_asked = self.beats_asked.saturating_add(1);
         let mut answered = false;
         if let Phase::Beating {
             alive,

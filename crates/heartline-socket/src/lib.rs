@@ -12,6 +12,8 @@ pub struct TcpInfo {
     pub unacked: u32,
     /// Bytes that our own side has not been able to send yet (`tcpi_notsent_bytes`).
     pub unsent: u32,
+    /// Bytes that the peer has acknowledged since the connection began (`tcpi_bytes_acked`, Linux 4.1).
+    pub bytes_acked: u64,
     /// Bytes that the peer's kernel has room for (`tcpi_snd_wnd`, Linux 5.4; 0 before).
     pub window: u32,
     /// Retransmissions in a row of the first of them (`tcpi_retransmits`).
@@ -55,6 +57,7 @@ pub fn tcp_info(socket: impl AsFd) -> io::Result<TcpInfo> {
     Ok(TcpInfo {
         unacked: info.tcpi_unacked,
         unsent: info.tcpi_notsent_bytes,
+        bytes_acked: info.tcpi_bytes_acked,
         window: info.tcpi_snd_wnd,
         retransmits: info.tcpi_retransmits,
         backoff: info.tcpi_backoff,

@@ -83,6 +83,7 @@ impl KillSwitch {
         Some(TcpEvidence {
             unacked: info.unacked,
             unsent: info.unsent,
+            bytes_acked: info.bytes_acked,
             window: info.window,
             retransmits: info.retransmits,
             backoff: info.backoff,

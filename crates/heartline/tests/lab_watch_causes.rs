@@ -54,6 +54,10 @@ impl Bed {
 
     fn ends_at_bound(&mut self, fault: Span) -> Result<String> {
         let down = self.watch.node("db1", "down")?;
+        // Shown where the cause is not the one wanted.
+        for told in self.watch.told()? {
+            eprintln!("{}", told.json);
+        }
         down.is_at_bound(BOUND, fault)?;
         Ok(down.text("cause").to_owned())
     }

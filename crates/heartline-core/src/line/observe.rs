@@ -24,7 +24,10 @@ impl Line {
             Observation::Beat(rtt) => self.answered(now, rtt),
             Observation::Closed(failure) => self.closed(now, failure),
             Observation::RoundTrip(rtt) => self.evidence.ssh.rtt_ms = Some(millis(rtt)),
-            Observation::Tcp(evidence) => self.tcp = Some(evidence),
+            Observation::Tcp(evidence) => {
+                self.tcp = Some(evidence);
+                self.first_tcp.get_or_insert((now, evidence));
+            }
             Observation::JumpInDoubt(doubt) => self.jump_in_doubt = doubt,
             Observation::Stalled(lost) => self.stalled(now, lost),
             Observation::DialNow => self.dial_now(now),
@@ -65,7 +68,6 @@ impl Line {
             beat: now,
         };
         self.doubt_after(now);
-        self.beats_asked = 0;
         self.beat(now);
     }
 
@@ -78,7 +80,7 @@ impl Line {
         self.last_life = Some(now);
         self.evidence.ssh.unanswered = 0;
         self.tcp = None;
-        self.beats_asked = 0;
+        self.first_tcp = None;
         self.doubt_after(now);
         if rising == 0 && self.state != LineState::Up {
             self.show(now, LineState::Up);

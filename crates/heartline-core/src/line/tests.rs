@@ -184,34 +184,73 @@ fn a_kernel_that_acknowledges_makes_it_sshd_hung() {
 }
 
 #[test]
-fn one_beat_that_was_acknowledged_shows_a_kernel_that_lives() {
-    for prober in [Prober::Us, Prober::Session] {
-        for (unacked, retransmits, unsent, window, cause) in [
-            // The acknowledgement of the last ones is on its way.
-            (2, 0, 0, 65_000, Cause::SshdHung),
-            // None, though the peer's kernel is heard: it repeats what it said, since it does not hear us.
-            (30, 0, 0, 65_000, Cause::Silent),
-            (2, 1, 0, 65_000, Cause::Silent),
-            // Our own kernel cannot send.
-            (0, 0, 36, 65_000, Cause::Silent),
-            // Theirs takes no more, and says so.
-            (0, 0, 36, 0, Cause::SshdHung),
-        ] {
-            let mut bed = Bed::with(50, 20, prober);
-            bed.run_for(ms(500));
-            bed.peer = Peer::Hung;
-            bed.tcp = TcpEvidence {
-                unacked,
-                unsent,
-                retransmits,
-                window,
-                last_ack_ms: 10,
-                ..TcpEvidence::default()
-            };
-            bed.run_for(ms(1_200));
-            let down = LineState::Down(cause);
-            assert_eq!(bed.line.state(), down, "{prober:?} {:?}", bed.tcp);
-        }
+fn bytes_that_were_acknowledged_show_a_kernel_that_lives_and_nothing_else_does() {
+    let none = TcpEvidence {
+        unacked: 1,
+        last_ack_ms: 10,
+        window: 65_000,
+        bytes_acked: 5_000,
+        ..TcpEvidence::default()
+    };
+    let acked = |bytes_acked| TcpEvidence {
+        bytes_acked,
+        ..none
+    };
+    for (first, last, cause) in [
+        // The acknowledgement of the last ones is on its way.
+        (none, acked(5_036), Cause::SshdHung),
+        // None, though the peer's kernel is heard: it repeats what it said, since it does not hear us.
+        (none, none, Cause::Silent),
+        // Our own kernel could not send, and then sent all in one segment that was lost.
+        (
+            TcpEvidence {
+                unacked: 0,
+                unsent: 52,
+                ..none
+            },
+            none,
+            Cause::Silent,
+        ),
+        (
+            none,
+            TcpEvidence {
+                unacked: 0,
+                unsent: 36,
+                ..none
+            },
+            Cause::Silent,
+        ),
+        // The first was acknowledged; then the line was cut.
+        (TcpEvidence { unacked: 0, ..none }, none, Cause::Silent),
+        (
+            none,
+            TcpEvidence {
+                retransmits: 1,
+                ..acked(5_036)
+            },
+            Cause::Silent,
+        ),
+        // Theirs takes no more, and says so.
+        (
+            none,
+            TcpEvidence {
+                unsent: 36,
+                window: 0,
+                ..none
+            },
+            Cause::SshdHung,
+        ),
+    ] {
+        let mut bed = Bed::with(1_000, 1, Prober::Session);
+        bed.run_for(ms(5_000));
+        bed.line.handle(bed.now, Observation::Life);
+        bed.peer = Peer::Hung;
+        bed.tcp = first;
+        bed.run_for(ms(1_600));
+        bed.tcp = last;
+        bed.run_for(ms(900));
+        let down = LineState::Down(cause);
+        assert_eq!(bed.line.state(), down, "{first:?} then {last:?}");
     }
 }
 
