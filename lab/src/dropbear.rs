@@ -13,9 +13,9 @@ use anyhow::{Context, Result, bail};
 
 use crate::available::in_path;
 use crate::node::Node;
+use crate::passwd::Field;
 use crate::process::Running;
-use crate::user::TEST_USER;
-use crate::{namespace, tool};
+use crate::{passwd, tool};
 
 /// A dropbear on a node, until it is dropped.
 #[derive(Debug)]
@@ -31,7 +31,7 @@ impl Dropbear {
     }
 
     /// Starts it on a node and waits until it listens. It lets in who may log in by the node's `authorized_keys`, as
-    /// [`TEST_USER`]; `words` are further options, e.g. `-K 1`.
+    /// [`TEST_USER`](crate::TEST_USER); `words` are further options, e.g. `-K 1`.
     pub fn start(node: &Node, port: u16, words: &str) -> Result<Self> {
         let dir = node.dir().join("dropbear");
         prepare(node, &dir)?;
@@ -77,26 +77,8 @@ fn prepare(node: &Node, dir: &Path) -> Result<()> {
         .args(["-t", "ed25519", "-f"])
         .arg(dir.join("host_key"));
     tool::run(command)?;
-    let etc = namespace::etc_dir(node.host().namespace());
-    fs::create_dir_all(&etc).with_context(|| etc.display().to_string())?;
-    let users = fs::read_to_string("/etc/passwd").context("/etc/passwd")?;
-    let moved: String = users
-        .lines()
-        .map(|line| moved_home(line, dir) + "\n")
-        .collect();
-    fs::write(etc.join("passwd"), moved).context("the node's passwd")
-}
-
-/// A line of `passwd`, with the test user's home in `dir`.
-fn moved_home(line: &str, dir: &Path) -> String {
-    let mut fields: Vec<&str> = line.split(':').collect();
     let home = home(dir).display().to_string();
-    if fields.first() == Some(&TEST_USER)
-        && let Some(field) = fields.get_mut(5)
-    {
-        *field = &home;
-    }
-    fields.join(":")
+    passwd::set(node.host().namespace(), Field::Home, &home)
 }
 
 fn home(dir: &Path) -> PathBuf {

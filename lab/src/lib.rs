@@ -45,6 +45,7 @@ pub mod hostile;
 mod keys;
 mod namespace;
 mod node;
+mod passwd;
 mod process;
 mod router;
 mod session;

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::fs;
+use std::os::unix::fs::chown;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -16,6 +17,7 @@ use crate::cable::{Cable, End};
 use crate::fault;
 use crate::host::Host;
 use crate::keys::{self, KeyKind};
+use crate::passwd::{self, Field};
 use crate::process::Running;
 use crate::session::{self, Session};
 use crate::sshd::Files;
@@ -42,6 +44,7 @@ pub struct NodeSpec {
     name: String,
     port: u16,
     config: String,
+    shell: Option<String>,
 }
 
 /// A kind of process of sshd.
@@ -64,6 +67,7 @@ impl NodeSpec {
             name: name.to_owned(),
             port: 22,
             config: String::new(),
+            shell: None,
         }
     }
 
@@ -83,6 +87,13 @@ impl NodeSpec {
         self
     }
 
+    /// Gives the test user another login shell, and a home of its own: [`Node::home`].
+    #[must_use]
+    pub fn shell(mut self, program: &str) -> Self {
+        self.shell = Some(program.to_owned());
+        self
+    }
+
     pub(crate) fn name(&self) -> &str {
         &self.name
     }
@@ -99,6 +110,13 @@ impl Node {
     ) -> Result<Self> {
         let files = Files::create(dir, spec.port, client_key)?;
         files.write_config(&spec.config)?;
+        if let Some(shell) = &spec.shell {
+            let home = files.dir.join("home");
+            fs::create_dir(&home).with_context(|| home.display().to_string())?;
+            chown(&home, Some(user.as_raw()), None)?;
+            passwd::set(host.namespace(), Field::Home, &home.display().to_string())?;
+            passwd::set(host.namespace(), Field::Shell, shell)?;
+        }
         let (listener, cables) = (Mutex::default(), Mutex::default());
         let node = Self(Arc::new(Inner {
             host,
@@ -135,6 +153,11 @@ impl Node {
     /// Its folder: host keys, configuration, log.
     pub fn dir(&self) -> &Path {
         &self.0.files.dir
+    }
+
+    /// The test user's home, where [`NodeSpec::shell`] was called.
+    pub fn home(&self) -> PathBuf {
+        self.dir().join("home")
     }
 
     /// Its `authorized_keys`, to be rewritten by a test; sshd reads it at each login.
