@@ -58,6 +58,9 @@ pub struct Evidence {
     /// The TCP layer; spoofable, so it explains a silence and never proves life.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub tcp: Option<TcpEvidence>,
+    /// The guard, where there is one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub shell: Option<ShellEvidence>,
 }
 
 /// The SSH layer's evidence.
@@ -102,6 +105,16 @@ impl TcpEvidence {
     pub const fn all_acked(&self) -> bool {
         self.unacked == 0 && self.unsent == 0 && self.retransmits == 0
     }
+}
+
+/// The shell's evidence: the guard's last answer to a beat of its own. It tells whether the machine still runs programs, and
+/// says nothing of the line: guards are asked seldom, and a machine under load lets them wait.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
+pub struct ShellEvidence {
+    /// Its round trip, in milliseconds.
+    pub rtt_ms: f64,
+    /// Milliseconds since it arrived.
+    pub age_ms: u64,
 }
 
 /// What is known of a line right now.

@@ -8,7 +8,7 @@
 //! * [`line`](mod@line): one line's life: dialing, up, suspect, down, backing off; what to do next and what to tell.
 //! * [`node`]: the verdict on a node, a pure function of its lines and of the watcher's own health.
 //! * [`explain`](mod@explain): what the keepalive settings of ssh, sshd and others really do.
-//! * [`cause`], [`event`], [`timing`], [`time`], [`timer`]: the words they share.
+//! * [`cause`], [`event`], [`timing`], [`fuse`], [`time`], [`timer`]: the words they share.
 //!
 //! A panic in this crate means a bug in this crate.
 
@@ -17,6 +17,7 @@ pub mod backoff;
 pub mod cause;
 pub mod event;
 pub mod explain;
+pub mod fuse;
 pub mod line;
 pub mod node;
 pub mod time;
@@ -26,8 +27,10 @@ pub mod timing;
 pub use alive::{Alive, AliveRule, AliveStep, Prober};
 pub use cause::{Cause, Says};
 pub use event::{
-    Evidence, LineEvent, LineStatus, NodeEvent, SshEvidence, TcpEvidence, WatcherEvent,
+    Evidence, LineEvent, LineStatus, NodeEvent, ShellEvidence, SshEvidence, TcpEvidence,
+    WatcherEvent,
 };
+pub use fuse::Fuse;
 pub use line::{Action, Failure, Line, LineConfig, LineState, Observation, Stage};
 pub use node::{Node, NodeState, WatcherHealth, verdict};
 pub use time::Moment;

@@ -16,11 +16,12 @@ use serde::Serialize;
 use crate::alive::{Alive, AliveRule, AliveStep, Prober};
 use crate::backoff::Backoff;
 use crate::cause::Cause;
-use crate::event::{Evidence, LineEvent, LineStatus, TcpEvidence};
+use crate::event::{Evidence, LineEvent, TcpEvidence};
 use crate::time::Moment;
 use crate::timer::{Timer, TimerTable};
 use crate::timing::Timing;
 
+mod known;
 mod observe;
 mod silence;
 
@@ -101,6 +102,9 @@ pub enum Observation {
     Closed(Failure),
     /// The round trip of a beat that the session sent by itself; its sign of life is told by [`Observation::Life`].
     RoundTrip(Duration),
+    /// The guard answered a beat of its own, at the moment that is told, after this round trip. Its sign of life is told by
+    /// [`Observation::Life`].
+    Echo(Duration),
     /// What TCP knows of the connection now; asked for by [`Line::wants_tcp_evidence`].
     Tcp(TcpEvidence),
     /// Whether the jump host that the line goes through owes an answer itself.
@@ -180,6 +184,8 @@ pub struct Line {
     backoff: Backoff,
     evidence: Evidence,
     tcp: Option<TcpEvidence>,
+    /// When the guard last answered, and after how long.
+    echo: Option<(Moment, Duration)>,
     jump_in_doubt: bool,
     /// The first that TCP knew of this silence, and when.
     first_tcp: Option<(Moment, TcpEvidence)>,
@@ -222,6 +228,7 @@ impl Line {
             backoff: Backoff::new(config.seed),
             evidence: Evidence::default(),
             tcp: None,
+            echo: None,
             jump_in_doubt: false,
             first_tcp: None,
             reached: None,
@@ -298,16 +305,6 @@ impl Line {
         self.last_life
     }
 
-    /// What is known of it.
-    pub fn status(&self) -> LineStatus {
-        LineStatus {
-            state: self.state,
-            since: self.since,
-            last_life: self.last_life,
-            evidence: self.evidence_now(),
-        }
-    }
-
     /// Its bound.
     pub fn bound(&self) -> Duration {
         self.timing.bound().as_duration()
@@ -362,6 +359,7 @@ impl Line {
         self.phase = Phase::Dialing;
         self.tcp = None;
         self.first_tcp = None;
+        self.echo = None;
         self.jump_in_doubt = false;
         self.reached = None;
         self.evidence.ssh.stage = None;
@@ -402,12 +400,6 @@ impl Line {
         let interval = self.timing.interval.as_duration();
         let at = life + interval + interval / 2;
         self.timers.set(Timer::Doubt, at.ceil_to(interval / 16));
-    }
-
-    fn count_unanswered(&mut self, now: Moment) {
-        if let (Prober::Session, Phase::Beating { alive, .. }) = (self.prober, &self.phase) {
-            self.evidence.ssh.unanswered = alive.unanswered(now);
-        }
     }
 
     /// The bound has passed without a sign of life: both ends go, and the line is down.
@@ -464,20 +456,13 @@ impl Line {
             from,
             to,
             after: self.last_life.map(|life| now.saturating_since(life)),
-            evidence: self.evidence_now(),
+            evidence: self.evidence_now(now),
         });
     }
 
     /// A session that lasted this long was a good one: when the peer ends it we dial at once, and the backoff begins
     /// anew. A shorter one counts as a failed dial, so that a peer that ends every session never sees a login storm.
     pub const LASTED: Duration = Duration::from_secs(30);
-
-    fn evidence_now(&self) -> Evidence {
-        Evidence {
-            tcp: self.tcp,
-            ..self.evidence.clone()
-        }
-    }
 }
 
 #[cfg(test)]

@@ -5,6 +5,8 @@ use std::time::Duration;
 
 use thiserror::Error;
 
+use crate::fuse::Fuse;
+
 /// Time between beats, as `ServerAliveInterval`; a fraction of a second is allowed.
 ///
 /// From 10 ms to 2 147 483 647 s. Rule of thumb: the round-trip time must stay well under it, and a firewall's idle
@@ -115,6 +117,8 @@ pub struct Timing {
     pub rise: u32,
     /// The most that one stage of a dial (TCP connect, banner, key exchange, authentication) may take.
     pub stage_timeout: Duration,
+    /// How long its far end may outlive its last beat; none: for as long as the node's own sshd lets it.
+    pub fuse: Option<Fuse>,
 }
 
 impl Timing {
@@ -143,6 +147,7 @@ impl Default for Timing {
             count: Count::DEFAULT,
             rise: Self::DEFAULT_RISE,
             stage_timeout: Self::DEFAULT_STAGE_TIMEOUT,
+            fuse: None,
         }
     }
 }
@@ -168,6 +173,35 @@ pub enum TimingError {
     CountRange {
         /// What was given.
         came: u32,
+    },
+    /// It would burn between two beats.
+    #[error(
+        "fuse {came:?} is shorter than two beats: 2 · {interval:?} = {:?}; give {least} or more, or 0 for none",
+        *interval * 2
+    )]
+    FuseShort {
+        /// What was given.
+        came: Duration,
+        /// The interval.
+        interval: Duration,
+        /// What would do.
+        least: Fuse,
+    },
+    /// A part of a second.
+    #[error(
+        "fuse {came:?} is no whole number of seconds, and a shell counts no finer; give {rather}"
+    )]
+    FuseFraction {
+        /// What was given.
+        came: Duration,
+        /// The next that is one.
+        rather: Fuse,
+    },
+    /// Outside 2 s … `INT_MAX` s.
+    #[error("fuse {came:?} is out of range; give 2 to 2147483647 seconds")]
+    FuseRange {
+        /// What was given.
+        came: Duration,
     },
 }
 

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
-use heartline_core::{AliveRule, Cause, Failure, Prober, Stage};
+use heartline_core::{Cause, Failure, Stage};
 use russh::client::{self, Handle};
 use tokio::io::BufReader;
 use tokio::runtime;
@@ -189,11 +189,8 @@ impl Dialer {
                 let quiet: Arc<dyn Progress> = Arc::new(|_: Stage| {});
                 let shared = slot.get_or_dial(async {
                     let (session, ended) = Box::pin(self.establish(jump, &quiet)).await?;
-                    let rule = AliveRule {
-                        prober: Prober::Session,
-                        ..AliveRule::new(jump.timing.interval, jump.timing.count)
-                    };
-                    Ok(SharedJump::new(session, ended, rule, self.clock))
+                    let slot = Arc::clone(slot);
+                    Ok(SharedJump::new(session, ended, jump, slot, self.clock))
                 });
                 let shared = shared
                     .await

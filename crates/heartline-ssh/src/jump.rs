@@ -1,19 +1,28 @@
 //! A connection to a jump host, shared by all lines through it, and watched like any other.
 
+use std::future::poll_fn;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex as StdMutex, PoisonError, Weak};
+use std::task::{Context, Poll};
 
-use heartline_core::{Alive, AliveRule, AliveStep, Failure, Moment};
+use heartline_core::{Alive, AliveRule, AliveStep, Cause, Failure, Moment, Prober, Timing};
 use tokio::sync::{Mutex, oneshot};
 use tokio::task::yield_now;
-use tracing::debug;
+use tracing::{debug, warn};
 
 use crate::clock::Clock;
+use crate::escape::escape;
+use crate::guard::{Guard, Tries, Unguarded};
 use crate::session::{RusshSession, Session};
+use crate::target::Target;
 
 /// Where the lines through one jump host find its connection.
 #[derive(Default)]
-pub(crate) struct JumpSlot(Mutex<Weak<SharedJump>>);
+pub(crate) struct JumpSlot {
+    jump: Mutex<Weak<SharedJump>>,
+    /// What is known of guards there.
+    guards: StdMutex<Option<Tries>>,
+}
 
 impl JumpSlot {
     /// The connection that stands, or a new one by `dial`; those who ask meanwhile wait for it. The deadline is the
@@ -22,13 +31,18 @@ impl JumpSlot {
     where
         F: Future<Output = Result<Arc<SharedJump>, Failure>>,
     {
-        let mut slot = self.0.lock().await;
+        let mut slot = self.jump.lock().await;
         if let Some(jump) = slot.upgrade().filter(|jump| !jump.is_over()) {
             return Ok(jump);
         }
         let jump = dial.await?;
         *slot = Arc::downgrade(&jump);
         Ok(jump)
+    }
+
+    fn guards<T>(&self, timing: Timing, what: impl FnOnce(&mut Tries) -> T) -> T {
+        let mut guards = self.guards.lock().unwrap_or_else(PoisonError::into_inner);
+        what(guards.get_or_insert_with(|| Tries::new(timing)))
     }
 }
 
@@ -43,13 +57,21 @@ pub(crate) struct SharedJump {
 }
 
 impl SharedJump {
-    /// Shares a session that stands, which beats by itself, until it ends by the rule or nobody uses it.
+    /// Shares a session that stands, which beats by itself, until it ends by the rule or nobody uses it. Its far end has a
+    /// fuse like any other.
     pub(crate) fn new(
         session: RusshSession,
         ended: oneshot::Receiver<Failure>,
-        rule: AliveRule,
+        host: &Target,
+        slot: Arc<JumpSlot>,
         clock: Clock,
     ) -> Arc<Self> {
+        let timing = host.timing;
+        let rule = AliveRule {
+            prober: Prober::Session,
+            ..AliveRule::new(timing.interval, timing.count)
+        };
+        let guard = slot.guards(timing, |guards| guards.start(&session, clock));
         let jump = Arc::new(Self {
             session,
             clock,
@@ -57,8 +79,16 @@ impl SharedJump {
             asked: StdMutex::default(),
             over: AtomicBool::new(false),
         });
-        let alive = Alive::new(rule, clock.now());
-        tokio::spawn(watch(Arc::downgrade(&jump), ended, alive, clock));
+        let watch = Watch {
+            jump: Arc::downgrade(&jump),
+            alive: Alive::new(rule, clock.now()),
+            clock,
+            guard,
+            slot,
+            name: host.settings.typed.clone(),
+            timing,
+        };
+        tokio::spawn(watch.run(ended));
         jump
     }
 
@@ -98,30 +128,75 @@ impl SharedJump {
 }
 
 /// Ends one jump host's session at the bound, for all who use it.
-async fn watch(
+struct Watch {
     jump: Weak<SharedJump>,
-    mut ended: oneshot::Receiver<Failure>,
-    mut alive: Alive,
+    alive: Alive,
     clock: Clock,
-) {
-    while let Some(due) = alive.poll_timeout() {
-        tokio::select! {
-            biased;
-            _ = &mut ended => break,
-            () = tokio::time::sleep_until(clock.instant(due)) => {}
+    guard: Option<Guard>,
+    slot: Arc<JumpSlot>,
+    name: String,
+    timing: Timing,
+}
+
+impl Watch {
+    async fn run(mut self, mut ended: oneshot::Receiver<Failure>) {
+        while let Some(due) = self.alive.poll_timeout() {
+            tokio::select! {
+                biased;
+                failure = &mut ended => {
+                    let failure = failure.unwrap_or_else(|_| Cause::ClosedByPeer.into());
+                    self.ended(&failure);
+                    break;
+                }
+                why = poll_fn(|cx| unguarded(&mut self.guard, cx)) => self.unguarded(&why),
+                () = tokio::time::sleep_until(self.clock.instant(due)) => {}
+            }
+            // What arrived while this process was stopped is read first.
+            yield_now().await;
+            yield_now().await;
+            let Some(jump) = self.jump.upgrade() else {
+                return;
+            };
+            self.alive.handle_life(jump.session.heard().last());
+            if self.alive.handle_timeout(self.clock.now()) == Some(AliveStep::End) {
+                break;
+            }
         }
-        // What arrived while this process was stopped is read first.
-        yield_now().await;
-        yield_now().await;
-        let Some(jump) = jump.upgrade() else { return };
-        alive.handle_life(jump.session.heard().last());
-        if alive.handle_timeout(clock.now()) == Some(AliveStep::End) {
-            break;
+        if let Some(jump) = self.jump.upgrade() {
+            debug!("The jump host's connection is over.");
+            jump.over.store(true, Ordering::Release);
+            jump.session.abort();
         }
     }
-    if let Some(jump) = jump.upgrade() {
-        debug!("The jump host's connection is over.");
-        jump.over.store(true, Ordering::Release);
-        jump.session.abort();
+
+    fn unguarded(&mut self, why: &Unguarded) {
+        self.guard = None;
+        if self
+            .slot
+            .guards(self.timing, |guards| guards.unguarded(why))
+        {
+            self.warn(why);
+        }
+    }
+
+    fn ended(&self, failure: &Failure) {
+        let guard = self.guard.as_ref();
+        let told = |guards: &mut Tries| guards.session_ended(guard, failure);
+        if let Some(why) = self.slot.guards(self.timing, told) {
+            self.warn(&why);
+        }
+    }
+
+    fn warn(&self, why: &Unguarded) {
+        let name = escape(self.name.as_bytes(), MAX_NAME);
+        warn!("No fuse on jump host {name}: {why}. It is used all the same.");
     }
 }
+
+fn unguarded(guard: &mut Option<Guard>, cx: &mut Context<'_>) -> Poll<Unguarded> {
+    guard
+        .as_mut()
+        .map_or(Poll::Pending, |guard| guard.poll_end(cx))
+}
+
+const MAX_NAME: usize = 255;

@@ -12,6 +12,7 @@ use tokio::sync::oneshot;
 use tokio::time::{Instant, timeout};
 
 use crate::conversation::Heard;
+use crate::guard::{Guard, GuardRule, Guarding};
 use crate::handler::{Listener, SharedLearnt, failure_of};
 use crate::hold;
 use crate::jump::SharedJump;
@@ -42,6 +43,9 @@ pub trait Session: Send {
 
     /// Opens a channel and keeps one open, for an sshd that ends connections without one.
     fn hold_channel(&self);
+
+    /// Starts a guard at the far end, on a channel of its own, and keeps one for as long as it can be had.
+    fn guard(&self, rule: GuardRule) -> Guard;
 
     /// Ends the session cleanly: a disconnect message, [`GOODBYE`] at most for it to leave, then the socket goes.
     fn disconnect(self: Box<Self>) -> Pin<Box<dyn Future<Output = ()> + Send>>;
@@ -193,6 +197,11 @@ impl Session for RusshSession {
 
     fn hold_channel(&self) {
         tokio::spawn(hold::keep_a_channel(Arc::downgrade(&self.handle)));
+    }
+
+    fn guard(&self, rule: GuardRule) -> Guard {
+        let learnt = Arc::clone(&self.learnt);
+        Guarding::start(Arc::downgrade(&self.handle), learnt, rule)
     }
 
     fn disconnect(self: Box<Self>) -> Pin<Box<dyn Future<Output = ()> + Send>> {

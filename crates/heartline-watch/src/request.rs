@@ -92,6 +92,7 @@ fn timing(asked: TimingEntry, settings: &Settings) -> Result<Timing, TimingError
     let count = asked.count.or(settings.server_alive_count_max);
     let stage = asked.connect_timeout.or(settings.connect_timeout);
     Ok(Timing {
+        fuse: None,
         interval: interval.map_or(Ok(Interval::DEFAULT), Interval::new)?,
         count: count.map_or(Ok(Count::DEFAULT), Count::new)?,
         rise: asked.rise.unwrap_or(Timing::DEFAULT_RISE).max(1),

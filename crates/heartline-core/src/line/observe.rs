@@ -24,6 +24,7 @@ impl Line {
             Observation::Beat(rtt) => self.answered(now, rtt),
             Observation::Closed(failure) => self.closed(now, failure),
             Observation::RoundTrip(rtt) => self.evidence.ssh.rtt_ms = Some(millis(rtt)),
+            Observation::Echo(rtt) => self.echo = Some((now, rtt)),
             Observation::Tcp(evidence) => {
                 self.tcp = Some(evidence);
                 self.first_tcp.get_or_insert((now, evidence));
@@ -163,6 +164,6 @@ impl Line {
     const RISE_PAUSE: Duration = Duration::from_millis(500);
 }
 
-fn millis(time: Duration) -> f64 {
+pub(super) fn millis(time: Duration) -> f64 {
     time.as_secs_f64() * 1_000.0
 }

@@ -131,7 +131,7 @@ impl Bed {
     /// A session that beats by itself to a peer that is well has heard its last answer a millisecond after the last
     /// interval that is over.
     fn hear(&mut self) {
-        let Some(life) = self.line.status().last_life else {
+        let Some(life) = self.line.status(self.now).last_life else {
             return;
         };
         if self.prober == Prober::Us || self.peer != Peer::Well {
@@ -429,6 +429,31 @@ fn a_peer_whose_replies_are_not_told_apart_comes_up_by_its_signs_of_life() {
 }
 
 #[test]
+fn the_guards_last_answer_is_evidence_of_its_session_alone() {
+    let mut bed = Bed::new(1_000, 1);
+    let shell = |bed: &Bed| bed.said.last().unwrap().evidence.shell;
+    bed.run_for(ms(500));
+    assert_eq!(shell(&bed), None);
+    bed.line.handle(bed.now, Observation::Echo(ms(3)));
+    let echoed = bed.now;
+    bed.peer = Peer::Silent;
+    bed.run_for(ms(4_000));
+    let down = bed.said.iter().find(|event| event.to.word() == "down");
+    let down = down.unwrap();
+    let evidence = down.evidence.shell.unwrap();
+    assert!((evidence.rtt_ms - 3.0).abs() < 1e-9);
+    assert_eq!(
+        ms(evidence.age_ms),
+        ms(u64::try_from((down.at.saturating_since(echoed)).as_millis()).unwrap())
+    );
+    bed.peer = Peer::Well;
+    // The dial that is under way is given up first.
+    bed.run_for(ms(70_000));
+    assert_eq!(bed.line.state(), LineState::Up);
+    assert_eq!(shell(&bed), None, "another session's");
+}
+
+#[test]
 fn silence_behind_a_silent_jump_host_is_the_jump_hosts() {
     let mut bed = Bed::new(1_000, 1);
     bed.run_for(ms(5_000));
@@ -463,7 +488,7 @@ proptest! {
     /// No order of observations makes it panic, or wait for nothing while it is neither resting nor paused.
     #[test]
     fn takes_any_observation_at_any_time(
-        script in prop::collection::vec((0_u8..12, 0_u64..5_000), 0..200),
+        script in prop::collection::vec((0_u8..13, 0_u64..5_000), 0..200),
     ) {
         let mut bed = Bed::new(1_000, 2);
         bed.peer = Peer::Silent;
@@ -481,6 +506,7 @@ proptest! {
                 8 => Observation::Pause,
                 9 => Observation::Resume,
                 10 => Observation::Tcp(TcpEvidence::default()),
+                11 => Observation::Echo(ms(wait)),
                 _ => Observation::Reached(Stage::Kex),
             };
             bed.line.handle(bed.now, seen);

@@ -1,0 +1,271 @@
+//! What is said to a guard and what is made of its answers. Knows no channel and no clock.
+//!
+//! The node's output is never interpreted: of all that comes, greetings and worse, only lines that we foresaw mean something.
+//! Before the guard has said hello that is the token, which nobody there could know, and one letter after it, at the end of
+//! a line; after that it is the number of a beat that is owed.
+
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use heartline_core::Moment;
+
+use super::Unguarded;
+
+/// A talk with one guard.
+#[derive(Debug)]
+pub(super) struct Dialogue {
+    token: String,
+    is_ready: bool,
+    /// The end of the line that is coming in.
+    line: Vec<u8>,
+    /// Bytes since one of them meant something.
+    idle: usize,
+    /// The first that came, for a person.
+    said: Vec<u8>,
+    /// The number of the last beat.
+    number: u64,
+    /// When those that are owed were sent; the last is that of `number`.
+    owed: VecDeque<Moment>,
+}
+
+/// What something that came meant.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Meant {
+    /// The guard holds the fuse, in this way.
+    Ready(Method),
+    /// It answered a beat, after this long.
+    Echo(Duration),
+    /// There is no use in it.
+    Unfit(Unguarded),
+}
+
+/// How a guard holds the fuse.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Method {
+    /// By `read -t`: it burns after the fuse.
+    Timed,
+    /// By a second shell that looks once a fuse: it burns after one to two of them.
+    Signals,
+}
+
+impl Dialogue {
+    /// Nothing was said yet.
+    pub(super) fn new(token: String) -> Self {
+        Self {
+            token,
+            is_ready: false,
+            line: Vec::new(),
+            idle: 0,
+            said: Vec::new(),
+            number: 0,
+            owed: VecDeque::new(),
+        }
+    }
+
+    /// Whether the guard has said hello.
+    pub(super) fn is_ready(&self) -> bool {
+        self.is_ready
+    }
+
+    /// What came before anything that was foreseen: the first of it, as one line.
+    pub(super) fn said(&self) -> &[u8] {
+        &self.said
+    }
+
+    /// What to send as the next beat; nothing, while too many are owed: then the shell hangs, and what it does not read
+    /// would fill the channel's window.
+    pub(super) fn beat(&mut self, now: Moment) -> Option<Vec<u8>> {
+        if self.owed.len() >= MAX_OWED {
+            return None;
+        }
+        self.number += 1;
+        self.owed.push_back(now);
+        Some(format!("{}\n", self.number).into_bytes())
+    }
+
+    /// Takes in what came on standard output.
+    pub(super) fn take_in(&mut self, now: Moment, bytes: &[u8]) -> Vec<Meant> {
+        let mut meant = Vec::new();
+        for byte in bytes {
+            if *byte != b'\n' {
+                self.push(*byte);
+                continue;
+            }
+            let found = if self.is_ready {
+                self.echo(now)
+            } else {
+                self.hello()
+            };
+            self.line.clear();
+            self.keep(b' ');
+            if let Some(found) = found {
+                self.idle = 0;
+                meant.push(found);
+            }
+        }
+        meant.extend(self.waste(bytes.len()));
+        meant
+    }
+
+    /// So much came that can mean nothing, by itself or on standard error.
+    pub(super) fn waste(&mut self, bytes: usize) -> Option<Meant> {
+        self.idle = self.idle.saturating_add(bytes);
+        (self.idle > MAX_IDLE).then_some(Meant::Unfit(Unguarded::TooMuch))
+    }
+
+    fn keep(&mut self, byte: u8) {
+        if !self.is_ready && self.said.len() < MAX_SAID {
+            self.said.push(byte);
+        }
+    }
+
+    fn push(&mut self, byte: u8) {
+        self.keep(byte);
+        self.line.push(byte);
+        // Of a long line the end is enough.
+        if self.line.len() >= MAX_LINE {
+            self.line.drain(..MAX_LINE / 2);
+        }
+    }
+
+    fn hello(&mut self) -> Option<Meant> {
+        let (rest, letter) = self
+            .line
+            .split_at_checked(self.line.len().checked_sub(2)?)?;
+        if !rest.ends_with(self.token.as_bytes()) {
+            return None;
+        }
+        let meant = match letter {
+            b" t" => Meant::Ready(Method::Timed),
+            b" s" => Meant::Ready(Method::Signals),
+            b" n" => Meant::Unfit(Unguarded::NoServer),
+            b" k" => Meant::Unfit(Unguarded::NotOurs),
+            _ => return None,
+        };
+        self.is_ready = matches!(meant, Meant::Ready(_));
+        self.said = Vec::new();
+        Some(meant)
+    }
+
+    /// A number between the last that was answered and the last that was sent; those before it are answered by it too.
+    fn echo(&mut self, now: Moment) -> Option<Meant> {
+        let text = std::str::from_utf8(&self.line).ok()?;
+        let number: u64 = text.parse().ok().filter(|n: &u64| n.to_string() == text)?;
+        let after = usize::try_from(self.number.checked_sub(number)?).ok()?;
+        let at = self.owed.len().checked_sub(after + 1)?;
+        let sent = self.owed.get(at).copied()?;
+        self.owed.drain(..=at);
+        Some(Meant::Echo(now.saturating_since(sent)))
+    }
+}
+
+/// Beats owed at a time.
+const MAX_OWED: usize = 64;
+/// Output that means nothing: more than any greeting.
+const MAX_IDLE: usize = 64 * 1024;
+/// A token, a letter, and a greeting before them that ended without a new line.
+const MAX_LINE: usize = 128;
+/// How much of the first words is kept.
+const MAX_SAID: usize = 120;
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const TOKEN: &str = "00112233445566778899aabbccddeeff";
+
+    fn at(ms: u64) -> Moment {
+        Moment::at(Duration::from_millis(ms))
+    }
+
+    fn ready() -> Dialogue {
+        let mut talk = Dialogue::new(TOKEN.to_owned());
+        let meant = talk.take_in(at(0), format!("\n{TOKEN} t\n").as_bytes());
+        assert_eq!(meant, [Meant::Ready(Method::Timed)]);
+        talk
+    }
+
+    #[test]
+    fn a_greeting_is_passed_over_whatever_it_says() {
+        let mut talk = Dialogue::new(TOKEN.to_owned());
+        let greeting = format!("Welcome!\r\n\x1b[2J1\n2\n{} t\n", TOKEN.replace('0', "1"));
+        assert_eq!(talk.take_in(at(0), greeting.as_bytes()), []);
+        assert_eq!(talk.take_in(at(0), &vec![b'x'; 40_000]), []);
+        let (first, second) = TOKEN.split_at(7);
+        assert_eq!(talk.take_in(at(0), first.as_bytes()), []);
+        let meant = talk.take_in(at(0), format!("{second} s\n").as_bytes());
+        assert_eq!(meant, [Meant::Ready(Method::Signals)]);
+    }
+
+    #[test]
+    fn a_node_that_says_too_much_is_not_listened_to() {
+        let mut talk = Dialogue::new(TOKEN.to_owned());
+        let mut last = Vec::new();
+        for _ in 0..65 {
+            last = talk.take_in(at(0), &[b'y'; 1024]);
+        }
+        assert_eq!(last, [Meant::Unfit(Unguarded::TooMuch)]);
+        assert!(talk.line.len() < MAX_LINE && talk.said().len() <= MAX_SAID);
+    }
+
+    #[test]
+    fn an_echo_answers_its_beat_and_those_before() {
+        let mut talk = ready();
+        assert_eq!(talk.beat(at(0)).unwrap(), b"1\n");
+        assert_eq!(
+            talk.take_in(at(3), b"1\n"),
+            [Meant::Echo(Duration::from_millis(3))]
+        );
+        for beat in 0..MAX_OWED as u64 {
+            assert!(talk.beat(at(100 + beat)).is_some());
+        }
+        assert_eq!(talk.beat(at(200)), None, "a shell that hangs");
+        let meant = talk.take_in(at(201), b"2\n64\n");
+        let echo = |ms| Meant::Echo(Duration::from_millis(ms));
+        assert_eq!(meant, [echo(101), echo(39)]);
+        assert!(talk.beat(at(300)).is_some());
+    }
+
+    #[test]
+    fn nothing_but_the_number_of_a_beat_that_is_owed_is_an_echo() {
+        let mut talk = ready();
+        let _ = (talk.beat(at(0)), talk.beat(at(0)));
+        for line in [
+            "",
+            "0",
+            "3",
+            "01",
+            "+1",
+            " 1",
+            "1 ",
+            "1\r",
+            "٣",
+            "18446744073709551616",
+        ] {
+            assert_eq!(
+                talk.take_in(at(1), format!("{line}\n").as_bytes()),
+                [],
+                "{line}"
+            );
+        }
+        assert_eq!(talk.take_in(at(1), format!("{TOKEN} k\n").as_bytes()), []);
+        assert_eq!(talk.take_in(at(1), b"2\n").len(), 1);
+        assert_eq!(talk.take_in(at(1), b"2\n1\n"), [], "answered already");
+    }
+
+    proptest! {
+        #[test]
+        fn takes_any_bytes_in_any_pieces(pieces: Vec<Vec<u8>>) {
+            let mut talks = [Dialogue::new(TOKEN.to_owned()), ready()];
+            for talk in &mut talks {
+                for piece in &pieces {
+                    let _ = talk.beat(at(0));
+                    talk.take_in(at(1), piece);
+                    prop_assert!(talk.line.len() < MAX_LINE && talk.owed.len() <= MAX_OWED);
+                }
+            }
+        }
+    }
+}

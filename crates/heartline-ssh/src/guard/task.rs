@@ -1,0 +1,245 @@
+//! Carries a session's guard over a channel.
+//!
+//! The channel is read at all times, also while a beat waits to be sent: what is not read would fill a queue and stop the
+//! session's own beats.
+
+use std::pin::pin;
+use std::sync::{Arc, PoisonError, Weak};
+use std::time::Duration;
+
+use futures::future::{Fuse as Once, FusedFuture, FutureExt};
+use heartline_core::Moment;
+use russh::client::{Handle, Msg};
+use russh::{Channel, ChannelMsg, Error};
+use tokio::sync::oneshot;
+use tokio::time::{Instant, sleep, sleep_until, timeout};
+use tracing::debug;
+
+use super::dialogue::{Dialogue, Meant};
+use super::script;
+use super::{Guard, GuardRule, Known, Unguarded};
+use crate::escape::escape;
+use crate::handler::{Listener, SharedLearnt};
+
+/// A guard's task.
+pub(crate) struct Guarding {
+    session: Weak<Handle<Listener>>,
+    learnt: SharedLearnt,
+    rule: GuardRule,
+    known: Arc<Known>,
+}
+
+/// How one channel ended, the session being well.
+enum End {
+    /// There is no use in another.
+    Unfit(Unguarded),
+    /// It was closed, when nothing had passed for this long.
+    Closed(Duration),
+}
+
+impl Guarding {
+    /// Starts a guard for the session, which lives no longer than that.
+    pub(crate) fn start(
+        session: Weak<Handle<Listener>>,
+        learnt: SharedLearnt,
+        rule: GuardRule,
+    ) -> Guard {
+        let (tell, end) = oneshot::channel();
+        let (guard, known) = Guard::new(end);
+        let task = Self {
+            session,
+            learnt,
+            rule,
+            known,
+        };
+        tokio::spawn(async move {
+            if let Some(why) = task.run().await {
+                let _ = tell.send(why);
+            }
+        });
+        guard
+    }
+
+    /// Keeps a guard until the session is over; or says why there can be none.
+    async fn run(self) -> Option<Unguarded> {
+        let mut period = self.rule.fuse.period();
+        let mut times = 0;
+        loop {
+            let begun = Instant::now();
+            let end = self.hold(period).await;
+            self.known.set_holds(false);
+            let after = match end? {
+                End::Unfit(why) => return Some(why),
+                End::Closed(after) => after,
+            };
+            // One that lasted was ended by somebody who had a reason; that says nothing of the next.
+            if begun.elapsed() > self.rule.fuse.as_duration() * LASTED {
+                times = 0;
+            }
+            times += 1;
+            if times >= MOST {
+                return Some(Unguarded::Lost { times, after });
+            }
+            debug!(?after, "The guard's channel was closed; another is opened.");
+            // As a `ChannelTimeout` does. One that is used more often lives on.
+            period = period.min((after / 3).max(SHORTEST));
+            sleep(PAUSE).await;
+        }
+    }
+
+    /// Holds one guard; none, when the session is over.
+    async fn hold(&self, period: Duration) -> Option<End> {
+        let deadline = Instant::now() + self.rule.patience;
+        let channel = match self.open().await? {
+            Ok(channel) => channel,
+            Err(why) => return Some(End::Unfit(why)),
+        };
+        let (mut read, write) = channel.split();
+        let mut talk = Talk::new(&self.rule)?;
+        let request = script::request(&talk.token, self.rule.fuse);
+        write.exec(true, request).await.ok()?;
+        let mut next = deadline;
+        let mut sending = pin!(Once::terminated());
+        loop {
+            let is_idle = sending.is_terminated();
+            tokio::select! {
+                message = read.wait() => {
+                    let was_ready = talk.dialogue.is_ready();
+                    if let Some(end) = talk.take_in(message?, &self.known) {
+                        if matches!(end, End::Unfit(_)) {
+                            let _ = write.close().await;
+                        }
+                        return Some(end);
+                    }
+                    if talk.dialogue.is_ready() && !was_ready {
+                        next = Instant::now();
+                    }
+                }
+                () = sleep_until(next), if is_idle => {
+                    if !talk.dialogue.is_ready() {
+                        let _ = write.close().await;
+                        let after = self.rule.patience;
+                        return Some(End::Unfit(Unguarded::Mute { after }));
+                    }
+                    next = Instant::now() + period;
+                    if let Some(beat) = talk.dialogue.beat(self.rule.clock.now()) {
+                        sending.set(write.data_bytes(beat).fuse());
+                    }
+                }
+                sent = sending.as_mut(), if !is_idle => sent.ok()?,
+            }
+        }
+    }
+
+    /// A channel; none, when the session is over.
+    async fn open(&self) -> Option<Result<Channel<Msg>, Unguarded>> {
+        let handle = self.session.upgrade()?;
+        let opened = timeout(self.rule.patience, handle.channel_open_session()).await;
+        match opened {
+            Ok(Ok(channel)) => Some(Ok(channel)),
+            Ok(Err(Error::ChannelOpenFailure(_))) => {
+                let mut learnt = self.learnt.lock().unwrap_or_else(PoisonError::into_inner);
+                let why = learnt.channel_refusal.take().unwrap_or_default();
+                Some(Err(Unguarded::NoChannel { why }))
+            }
+            Ok(Err(_)) => None,
+            Err(_) => {
+                let after = self.rule.patience;
+                Some(Err(Unguarded::Mute { after }))
+            }
+        }
+    }
+}
+
+/// A talk over one channel.
+struct Talk {
+    token: String,
+    dialogue: Dialogue,
+    rule: GuardRule,
+    /// When something last passed.
+    passed: Moment,
+    /// How what ran there ended.
+    how: Option<String>,
+}
+
+impl Talk {
+    /// None, where the system gives no random numbers.
+    fn new(rule: &GuardRule) -> Option<Self> {
+        let mut bytes = [0; 16];
+        getrandom::fill(&mut bytes).ok()?;
+        let token = format!("{:032x}", u128::from_ne_bytes(bytes));
+        Some(Self {
+            dialogue: Dialogue::new(token.clone()),
+            token,
+            rule: *rule,
+            passed: rule.clock.now(),
+            how: None,
+        })
+    }
+
+    /// What a message means; an end, if it is one.
+    fn take_in(&mut self, message: ChannelMsg, known: &Known) -> Option<End> {
+        let now = self.rule.clock.now();
+        match message {
+            ChannelMsg::Data { data } => {
+                self.passed = now;
+                let meant = self.dialogue.take_in(now, &data);
+                meant.into_iter().find_map(|meant| match meant {
+                    Meant::Ready(method) => {
+                        debug!(?method, fuse = %self.rule.fuse, "A guard holds the fuse.");
+                        known.set_holds(true);
+                        None
+                    }
+                    Meant::Echo(round_trip) => {
+                        known.echo(now, round_trip);
+                        None
+                    }
+                    Meant::Unfit(why) => Some(End::Unfit(why)),
+                })
+            }
+            ChannelMsg::ExtendedData { data, .. } => match self.dialogue.waste(data.len())? {
+                Meant::Unfit(why) => Some(End::Unfit(why)),
+                Meant::Ready(_) | Meant::Echo(_) => None,
+            },
+            ChannelMsg::Failure => Some(End::Unfit(Unguarded::NotRun)),
+            ChannelMsg::ExitStatus { exit_status } => {
+                self.how = Some(format!("status {exit_status}"));
+                None
+            }
+            ChannelMsg::ExitSignal { signal_name, .. } => {
+                let name = escape(format!("{signal_name:?}").as_bytes(), MAX_NAME);
+                self.how = Some(format!("signal {name}"));
+                None
+            }
+            ChannelMsg::Close => Some(self.closed(now)),
+            _ => None,
+        }
+    }
+
+    fn closed(&mut self, now: Moment) -> End {
+        if self.dialogue.is_ready() {
+            return End::Closed(now.saturating_since(self.passed));
+        }
+        let said = escape(self.dialogue.said().trim_ascii(), MAX_SAID);
+        End::Unfit(Unguarded::Ended {
+            how: self.how.take().unwrap_or_else(|| "no status".to_owned()),
+            said: if said.is_empty() {
+                said
+            } else {
+                format!("; it said: {said}")
+            },
+        })
+    }
+}
+
+/// So often in a row a guard's channel may be closed.
+const MOST: u32 = 5;
+/// So many fuses after its beginning a guard has lasted.
+const LASTED: u32 = 10;
+/// Between two channels: `UnusedConnectionTimeout` is counted in seconds, so this is in time for any of them.
+const PAUSE: Duration = Duration::from_millis(200);
+/// Between two beats where channels are closed early: `ChannelTimeout` is counted in seconds too.
+const SHORTEST: Duration = Duration::from_millis(250);
+const MAX_NAME: usize = 40;
+/// How much of the first words is shown, once escaped.
+const MAX_SAID: usize = 160;
