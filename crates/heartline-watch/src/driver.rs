@@ -9,9 +9,11 @@ use std::time::Duration;
 
 use futures::future::OptionFuture;
 use heartline_core::{
-    Action, Cause, Failure, Line, LineConfig, LineEvent, Moment, Observation, Stage,
+    Action, Cause, Failure, Line, LineConfig, LineEvent, LineState, Moment, Observation, Stage,
 };
-use heartline_ssh::{Beat, Dialer, Established, Progress, Session, Target};
+use heartline_ssh::{
+    Beat, Dialer, Established, Guard, Progress, Session, Target, Tries, Unguarded,
+};
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::yield_now;
 use tokio::time::{Instant, sleep_until};
@@ -35,7 +37,15 @@ pub(crate) struct Told {
     /// Which line.
     pub(crate) key: usize,
     /// What.
-    pub(crate) event: LineEvent,
+    pub(crate) news: News,
+}
+
+/// What happened.
+pub(crate) enum News {
+    /// The line changed.
+    Line(LineEvent),
+    /// Its far end has no fuse.
+    Unguarded(Unguarded),
 }
 
 /// One line's driver.
@@ -49,6 +59,7 @@ pub(crate) struct Driver {
     dial: Option<Dial>,
     live: Option<Live>,
     holding: Holding,
+    guards: Tries,
     progress: Arc<Reached>,
     lookout: Lookout,
     /// The look-out wakes us.
@@ -66,6 +77,9 @@ struct Live {
     ended: oneshot::Receiver<Failure>,
     owed: VecDeque<Beat>,
     begun: Moment,
+    guard: Option<Guard>,
+    /// A guard was started.
+    guarded: bool,
     held: bool,
     /// After this long a session whose peer never answers a beat in a form we know is begun anew.
     patience: Duration,
@@ -77,6 +91,7 @@ enum Woken {
     Dialed(Result<Established, Failure>),
     Answered(Result<Duration, Failure>),
     Ended(Failure),
+    Unguarded(Unguarded),
     Due,
 }
 
@@ -99,6 +114,7 @@ impl Driver {
             dial: None,
             live: None,
             holding: Holding::default(),
+            guards: Tries::new(config.timing),
             progress: Arc::default(),
             lookout,
             asleep: None,
@@ -148,6 +164,7 @@ impl Driver {
                 Woken::Dialed(result) => self.dialed(result),
                 Woken::Answered(Ok(rtt)) => self.answered(rtt),
                 Woken::Answered(Err(failure)) | Woken::Ended(failure) => self.ended(failure).await,
+                Woken::Unguarded(why) => self.unguarded(why).await,
                 Woken::Due => self.due().await,
             }
         }
@@ -183,6 +200,9 @@ impl Driver {
         if self.line.last_life().is_none_or(|life| last > life) {
             self.line.handle(last, Observation::Life);
             self.line.handle(last, Observation::RoundTrip(rtt));
+        }
+        if let Some((at, rtt)) = live.guard.as_ref().and_then(Guard::echo) {
+            self.line.handle(at, Observation::Echo(rtt));
         }
     }
 
@@ -225,13 +245,28 @@ impl Driver {
             }
         }
         while let Some(event) = self.line.poll_event() {
-            let told = Told {
-                key: self.key,
-                event,
-            };
-            self.events.send(told).await.map_err(|_| ())?;
+            self.tell(News::Line(event)).await?;
         }
+        self.guard();
         Ok(())
+    }
+
+    /// Starts a guard for a session once its line is up. Not before: what a guard says is a sign of life, and a line that is
+    /// rising counts those for answers to its beats.
+    fn guard(&mut self) {
+        let is_up = self.line.state() == LineState::Up;
+        if let Some(live) = self.live.as_mut().filter(|live| is_up && !live.guarded) {
+            live.guarded = true;
+            live.guard = self.guards.start(&*live.session, self.dialer.clock());
+        }
+    }
+
+    async fn tell(&mut self, news: News) -> Result<(), ()> {
+        let told = Told {
+            key: self.key,
+            news,
+        };
+        self.events.send(told).await.map_err(|_| ())
     }
 
     fn begin_dial(&mut self) {
@@ -249,7 +284,8 @@ impl Driver {
         self.dial = None;
         match result {
             Ok(Established { session, ended }) => {
-                let held = self.holding.is_needed();
+                // A guard's channel is one.
+                let held = !self.guards.are_wanted() && self.holding.is_needed();
                 if held {
                     session.hold_channel();
                 }
@@ -258,6 +294,8 @@ impl Driver {
                     ended,
                     owed: VecDeque::new(),
                     begun: self.now(),
+                    guard: None,
+                    guarded: false,
                     held,
                     patience: self.interval.saturating_mul(MOST_UNTOLD),
                 });
@@ -274,11 +312,30 @@ impl Driver {
         };
         yield_now().await;
         let failure = live.ended.try_recv().unwrap_or(failure);
-        if !live.held && failure.cause == Cause::ClosedByPeer {
+        let why = self.guards.session_ended(live.guard.as_ref(), &failure);
+        if let Some(why) = why {
+            // Whoever does not listen any more is found out when the line's own event is told.
+            let _ = self.tell(News::Unguarded(why)).await;
+        }
+        if !live.has_channel() && failure.cause == Cause::ClosedByPeer {
             let age = self.now().saturating_since(live.begun);
             self.holding.ended_by_peer(age);
         }
         self.see(Observation::Closed(failure));
+    }
+
+    /// The session that stands has no guard; it goes on without a fuse.
+    async fn unguarded(&mut self, why: Unguarded) {
+        if let Some(live) = &mut self.live {
+            live.guard = None;
+            live.held = self.holding.is_needed();
+            if live.held {
+                live.session.hold_channel();
+            }
+        }
+        if self.guards.unguarded(&why) {
+            let _ = self.tell(News::Unguarded(why)).await;
+        }
     }
 
     /// A timer is due. What has arrived meanwhile is looked at first: after a stall the deadline and the answer are there
@@ -327,6 +384,10 @@ impl Driver {
             Command::Stalled(lost) => self.see(Observation::Stalled(lost)),
             Command::Retarget(target) => {
                 self.target = target;
+                self.guards.try_again();
+                if let Some(live) = &mut self.live {
+                    live.guarded = live.guard.is_some();
+                }
                 self.see(Observation::DialNow);
             }
             Command::Pause(true) => self.see(Observation::Pause),
@@ -344,6 +405,10 @@ impl Driver {
                 if let Poll::Ready(end) = Pin::new(&mut live.ended).poll(cx) {
                     let silent_end = || Cause::ClosedByPeer.into();
                     return Poll::Ready(Woken::Ended(end.unwrap_or_else(|_| silent_end())));
+                }
+                if let Some(Poll::Ready(why)) = live.guard.as_mut().map(|guard| guard.poll_end(cx))
+                {
+                    return Poll::Ready(Woken::Unguarded(why));
                 }
             }
             if let Some(dial) = dial
@@ -364,6 +429,11 @@ impl Live {
             self.owed.pop_front();
         }
         self.owed.push_back(self.session.beat());
+    }
+
+    /// Whether it has a channel, so that an sshd has no reason to end it for want of one.
+    fn has_channel(&self) -> bool {
+        self.held || self.guard.as_ref().is_some_and(Guard::holds)
     }
 
     /// Whether it lives and yet has left the same beats unanswered for very long: russh remembers every one of them.

@@ -9,19 +9,21 @@ use std::time::Duration;
 use heartline_core::{
     Evidence, LineConfig, LineEvent, LineState, Moment, Node, NodeState, Prober, WatcherHealth,
 };
-use heartline_ssh::{Clock, Dialer, GOODBYE};
+use heartline_ssh::{Clock, Dialer, GOODBYE, Unguarded};
 use thiserror::Error;
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 use tracing::{info, warn};
 
-use crate::driver::{self, Command, Driver};
+use crate::driver::{self, Command, Driver, News};
 use crate::lane::{Lane, beating_lanes};
 use crate::pace::Pace;
 use crate::plan::{LinePlan, NodePlan, Plan};
 use crate::pulse::Pulse;
-use crate::told::{LineBrief, LineTold, NodeBrief, NodeTold, Told, Wall, WatcherTold, whole_ms};
+use crate::told::{
+    FuseTold, LineBrief, LineTold, NodeBrief, NodeTold, Told, Wall, WatcherTold, whole_ms,
+};
 
 /// A running watcher. Drain it by [`next`](Self::next); end it by [`stop`](Self::stop).
 pub struct Engine {
@@ -279,7 +281,23 @@ impl Engine {
     }
 
     fn take_in(&mut self, heard: driver::Told) {
-        let driver::Told { key, event } = heard;
+        let driver::Told { key, news } = heard;
+        match news {
+            News::Line(event) => self.take_in_event(key, &event),
+            News::Unguarded(why) => self.tell_unguarded(key, &why),
+        }
+    }
+
+    fn tell_unguarded(&mut self, key: usize, why: &Unguarded) {
+        if let Some(slot) = self.lines.get(&key) {
+            let wall = Wall::at(self.now());
+            let at = wall.of(self.now());
+            let told = FuseTold::unguarded(at, &slot.node, &slot.plan.name, why);
+            self.told.push_back(Told::Fuse(told));
+        }
+    }
+
+    fn take_in_event(&mut self, key: usize, event: &LineEvent) {
         let Some(slot) = self.lines.get_mut(&key) else {
             return;
         };
@@ -291,13 +309,13 @@ impl Engine {
         slot.last_life = event.after.map(|after| event.at - after);
         let name = Arc::clone(&slot.node);
         let wall = Wall::at(self.dialer.clock().now());
-        let mut told = LineTold::new(wall, &name, &slot.plan.name, &event);
+        let mut told = LineTold::new(wall, &name, &slot.plan.name, event);
         let at = self.places.get(&name).copied();
         let node = at.and_then(|at| self.nodes.get(at));
         told.is_only = node.is_some_and(|node| node.lines.len() == 1);
         self.told.push_back(Told::Line(told));
         if let Some(at) = at {
-            self.judge(at, Some(&event));
+            self.judge(at, Some(event));
         }
     }
 

@@ -29,4 +29,4 @@ pub mod told;
 pub use engine::{Engine, EngineError, Snapshot};
 pub use plan::{LinePlan, NodePlan, Plan, PlanError};
 pub use request::{NodeRequest, plan as make_plan};
-pub use told::{LineBrief, LineTold, NodeBrief, NodeTold, Told};
+pub use told::{FuseTold, LineBrief, LineTold, NodeBrief, NodeTold, Told};

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures::stream::{self, StreamExt, TryStreamExt};
-use heartline_core::{Count, Interval, Timing, TimingError};
+use heartline_core::{Bound, Count, Fuse, Interval, Timing, TimingError};
 use heartline_ssh::settings::{Invocation, LineOverride, Settings};
 use heartline_ssh::{ConnectError, Preparer, addresses};
 use tokio::time::timeout;
@@ -91,10 +91,17 @@ fn timing(asked: TimingEntry, settings: &Settings) -> Result<Timing, TimingError
     let interval = asked.interval.or(settings.server_alive_interval);
     let count = asked.count.or(settings.server_alive_count_max);
     let stage = asked.connect_timeout.or(settings.connect_timeout);
+    let interval = interval.map_or(Ok(Interval::DEFAULT), Interval::new)?;
+    let count = count.map_or(Ok(Count::DEFAULT), Count::new)?;
+    let fuse = match asked.fuse {
+        None => Some(Fuse::default_for(Bound::of(interval, count))),
+        Some(Duration::ZERO) => None,
+        Some(fuse) => Some(Fuse::new(fuse, interval)?),
+    };
     Ok(Timing {
-        fuse: None,
-        interval: interval.map_or(Ok(Interval::DEFAULT), Interval::new)?,
-        count: count.map_or(Ok(Count::DEFAULT), Count::new)?,
+        interval,
+        count,
+        fuse,
         rise: asked.rise.unwrap_or(Timing::DEFAULT_RISE).max(1),
         stage_timeout: stage
             .filter(|stage| !stage.is_zero())

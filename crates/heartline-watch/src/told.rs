@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use heartline_core::{Cause, Evidence, LineEvent, LineState, Moment, NodeEvent, NodeState};
+use heartline_ssh::Unguarded;
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize, Serializer};
 
@@ -17,8 +18,29 @@ pub enum Told {
     Line(LineTold),
     /// A node's verdict changed.
     Node(NodeTold),
+    /// A line's far end has no fuse.
+    Fuse(FuseTold),
     /// Something about the watcher itself.
     Watcher(WatcherTold),
+}
+
+/// A line's far end has no fuse, though it was to have one: told once a line, and again when it was asked to try again. The
+/// line beats on.
+#[derive(Clone, Debug, Serialize)]
+pub struct FuseTold {
+    /// When, by the wall clock.
+    #[serde(serialize_with = "milliseconds")]
+    pub t: Timestamp,
+    /// The node.
+    pub node: Arc<str>,
+    /// The line.
+    pub line: Arc<str>,
+    /// Whether a guard holds it; false.
+    pub holds: bool,
+    /// Why not, in one word.
+    pub why: &'static str,
+    /// The same for a person; escaped.
+    pub detail: String,
 }
 
 /// A line changed.
@@ -132,6 +154,24 @@ impl LineTold {
             after_ms: event.after.map(whole_ms),
             evidence: event.evidence.clone(),
             is_only: false,
+        }
+    }
+}
+
+impl FuseTold {
+    pub(crate) fn unguarded(
+        t: Timestamp,
+        node: &Arc<str>,
+        line: &Arc<str>,
+        why: &Unguarded,
+    ) -> Self {
+        Self {
+            t,
+            node: Arc::clone(node),
+            line: Arc::clone(line),
+            holds: false,
+            why: why.word(),
+            detail: why.to_string(),
         }
     }
 }

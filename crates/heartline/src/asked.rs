@@ -2,12 +2,13 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::{Context, bail};
 use heartline_ssh::Preparer;
 use heartline_ssh::identity::{Asker, Keyring};
 use heartline_ssh::settings::{LineOverride, Resolver};
-use heartline_watch::config::{ConfigFile, LineEntry, NodeEntry, find};
+use heartline_watch::config::{ConfigFile, LineEntry, NodeEntry, TimingEntry, find};
 use heartline_watch::{NodeRequest, Plan, make_plan};
 
 use crate::flags::NodeFlags;
@@ -16,6 +17,8 @@ use crate::flags::NodeFlags;
 pub(crate) struct Asked {
     nodes: Vec<String>,
     flags: NodeFlags,
+    /// What the command has where no flag says otherwise, whatever the configuration says.
+    own_timing: TimingEntry,
     /// Kept over a second reading, so that no passphrase is asked for twice.
     keyring: Arc<Keyring>,
 }
@@ -26,8 +29,16 @@ impl Asked {
         Self {
             nodes,
             flags,
+            own_timing: TimingEntry::default(),
             keyring: Arc::default(),
         }
+    }
+
+    /// Without a fuse unless a flag asks for one: for a command that is soon over, and would run something on the node each
+    /// time.
+    pub(crate) fn without_fuse(mut self) -> Self {
+        self.own_timing.fuse = Some(Duration::ZERO);
+        self
     }
 
     /// Reads everything and makes it ready. Nothing is dialed.
@@ -81,7 +92,7 @@ impl Asked {
             name: name.to_owned(),
             invocation: self.flags.invocation(name)?,
             lines: self.flags.lines.clone(),
-            timing: self.flags.timing.entry().or(file.defaults),
+            timing: self.timing().or(file.defaults),
             paused: false,
         })
     }
@@ -100,7 +111,7 @@ impl Asked {
         } else {
             self.flags.lines.clone()
         };
-        let timing = self.flags.timing.entry();
+        let timing = self.timing();
         Ok(NodeRequest {
             name: node.name.clone(),
             invocation,
@@ -108,5 +119,9 @@ impl Asked {
             timing: timing.or(node.timing()).or(file.defaults),
             paused: node.paused,
         })
+    }
+
+    fn timing(&self) -> TimingEntry {
+        self.flags.timing.entry().or(self.own_timing)
     }
 }

@@ -28,7 +28,7 @@ async fn check(args: CheckArgs) -> anyhow::Result<ExitCode> {
         timeout: patience,
         ..
     } = args;
-    let asked = Asked::new(vec![node.node], node.flags);
+    let asked = Asked::new(vec![node.node], node.flags).without_fuse();
     let plan = asked.plan().await?;
     let mut engine = Engine::start(&plan)?;
     let settled = async {

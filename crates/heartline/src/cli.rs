@@ -45,6 +45,9 @@ pub(crate) enum Command {
     Explain(Box<ExplainArgs>),
     /// Cut, freeze and heal embedded nodes, and see each verdict
     Demo(DemoArgs),
+    /// Print what gives a key the right to beat and nothing else
+    #[command(name = "guard-command")]
+    Guard(GuardCommandArgs),
     /// Print a completion script
     Completions(CompletionsArgs),
     /// Print a man page
@@ -116,6 +119,17 @@ pub(crate) enum Until {
     Down,
 }
 
+/// Prints a line for authorized_keys that gives a key the right to beat and nothing else.
+///
+/// Whatever that key asks for, the node runs the guard of heartline's fuse, and forwards nothing.
+#[derive(Debug, Args)]
+#[command(after_help = GUARD_COMMAND_HELP)]
+pub(crate) struct GuardCommandArgs {
+    /// The public key; none: only what stands before it
+    #[arg(value_name = "KEY.pub")]
+    pub(crate) key: Option<PathBuf>,
+}
+
 /// Prints a completion script for a shell.
 #[derive(Debug, Args)]
 pub(crate) struct CompletionsArgs {
@@ -177,7 +191,11 @@ impl Cli {
             Command::Check(args) => args.node.flags.verbosity(),
             Command::Wait(args) => args.node.flags.verbosity(),
             Command::Serve(args) => args.verbosity(),
-            Command::Explain(_) | Command::Demo(_) | Command::Completions(_) | Command::Man(_) => 0,
+            Command::Explain(_)
+            | Command::Demo(_)
+            | Command::Guard(_)
+            | Command::Completions(_)
+            | Command::Man(_) => 0,
         }
     }
 }
@@ -190,6 +208,11 @@ const UNKNOWN: u8 = 3;
 const WATCH_HELP: &str = "\
 SIGHUP reads the configuration again and lets lines that had given up try again; lines that did not change keep their
 sessions. SIGINT and SIGTERM end every session cleanly.
+
+Fuse: a shell on the node, the guard, ends the session there when no beat came for --fuse: within a second more where it has
+`read -t` (bash, busybox, ksh), within twice the fuse where not (dash). It is beaten every third of the fuse, and its last
+answer is the evidence \"shell\". Nothing is written or installed there. Where none can work (no POSIX shell, a forced command,
+dropbear) an event \"fuse\" says so once, with the reason, and the line beats on without. --fuse 0 runs nothing on the nodes.
 
 Exit codes: 0 ended as asked, 2 usage or configuration (nothing was started).
 
@@ -211,3 +234,11 @@ Exit codes: 0 reached, 1 timed out, 2 usage or configuration.
 Examples:
   heartline wait db1 --until up --timeout 5m && ssh db1 uptime
   heartline wait db1 --until down";
+
+const GUARD_COMMAND_HELP: &str = "\
+Needs OpenSSH 7.2 or later on the node (`restrict`). The key's fuse is the watcher's --fuse.
+
+Exit codes: 0, 2 the key cannot be read.
+
+Example:
+  heartline guard-command ~/.ssh/watch.pub | ssh db1 'cat >> .ssh/authorized_keys'";

@@ -54,6 +54,9 @@ pub(crate) struct TimingFlags {
     /// The most that each stage of a dial may take: connect, banner, key exchange, login [default: ssh_config's, else 10s]
     #[arg(long, value_name = "DUR", value_parser = parse_duration, allow_hyphen_values = true)]
     connect_timeout: Option<Duration>,
+    /// How long a node's end of a session may outlive its last beat: whole seconds, two intervals and 2s at least; 0: as long as the node lets it [default: 3 bounds, 30s at least; check: 0]
+    #[arg(long, value_name = "DUR", value_parser = parse_duration, allow_hyphen_values = true)]
+    fuse: Option<Duration>,
 }
 
 impl TimingFlags {
@@ -64,6 +67,7 @@ impl TimingFlags {
             count: self.count,
             rise: self.rise,
             connect_timeout: self.connect_timeout,
+            fuse: self.fuse,
         }
     }
 }

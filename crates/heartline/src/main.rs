@@ -14,6 +14,7 @@ mod cli;
 mod demo;
 mod explain;
 mod flags;
+mod guard_command;
 mod limits;
 mod logging;
 mod man;
@@ -39,6 +40,7 @@ fn main() -> ExitCode {
         Command::Serve(args) => serve::run(args),
         Command::Demo(args) => demo::run(args),
         Command::Explain(args) => explain::run(&args),
+        Command::Guard(args) => guard_command::run(&args),
         Command::Completions(args) => man::completions(&args),
         Command::Man(args) => man::man(&args),
     };

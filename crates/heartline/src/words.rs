@@ -6,7 +6,7 @@ use std::io::IsTerminal;
 use heartline_core::Cause;
 use heartline_ssh::escape;
 use heartline_watch::told::WatcherTold;
-use heartline_watch::{LineBrief, LineTold, NodeBrief, NodeTold, Told};
+use heartline_watch::{FuseTold, LineBrief, LineTold, NodeBrief, NodeTold, Told};
 
 /// Whether to colour standard output: on a terminal, unless `NO_COLOR` says no.
 pub(crate) fn is_coloured() -> bool {
@@ -38,6 +38,7 @@ pub(crate) fn told(told: &Told, coloured: bool) -> String {
     match told {
         Told::Line(line) => line_told(line, coloured),
         Told::Node(node) => node_told(node, coloured),
+        Told::Fuse(fuse) => fuse_told(fuse),
         Told::Watcher(watcher) => watcher_told(watcher),
         _ => String::new(),
     }
@@ -119,6 +120,17 @@ fn watcher_told(watcher: &WatcherTold) -> String {
         "{}  (this watcher did not run for {} ms; no silence counts for that time)",
         clock(watcher.t),
         watcher.lost_ms
+    )
+}
+
+/// What is wrong, and what holds all the same.
+fn fuse_told(fuse: &FuseTold) -> String {
+    format!(
+        "{}    {}  line {}  no fuse  {}; the line beats on, and its far end lives as long as the node's own sshd lets it",
+        clock(fuse.t),
+        plain(&fuse.node),
+        plain(&fuse.line),
+        fuse.detail
     )
 }
 

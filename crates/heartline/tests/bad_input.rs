@@ -127,6 +127,14 @@ fn an_interval_or_a_count_that_cannot_be() {
             ("--count 1.5", "1.5"),
             ("--connect-timeout -1", "-1"),
             ("--connect-timeout 1e999", "1e999"),
+            (
+                "--interval 5s --fuse 9s",
+                "fuse 9s is shorter than two beats: 2 · 5s = 10s; give 10s or more, or 0 for none",
+            ),
+            ("--fuse 10.5s", "give 11s"),
+            ("--fuse -1", "-1"),
+            ("--fuse 2147483648", "2147483647"),
+            ("--fuse long", "long"),
         ] {
             bench.refuses(&format!("{command} -F none @NODE {option}"), &[says]);
         }
@@ -236,6 +244,7 @@ fn numbers_in_the_file_that_cannot_be() {
         ("interval = 2147483648", "2147483647"),
         ("count = 0", "count 0"),
         ("count = 2147483648", "2147483648"),
+        ("interval = 1\nfuse = 1", "2 · 1s = 2s"),
         ("port = 0", "0"),
         ("port = 65536", "65536"),
     ] {

@@ -120,6 +120,9 @@ impl Ordeal {
         command
             .args([
                 "watch",
+                // The one peer that is well runs no command.
+                "--fuse",
+                "0",
                 "-F",
                 "none",
                 "-o",

@@ -6,32 +6,70 @@ mod watching;
 use std::time::Duration;
 
 use anyhow::{Result, ensure};
-use lab::{Lab, NodeSpec, sshd_version};
+use lab::{Lab, Node, NodeSpec, sshd_version};
 use watching::{Watch, until};
+
+const UNUSED: &str = "UnusedConnectionTimeout 3";
+const IDLE: &str = "UnusedConnectionTimeout 3\nChannelTimeout session:*=2";
 
 #[test]
 fn a_line_settles_into_a_session_that_survives() -> Result<()> {
-    settles("unused_connection_timeout", "UnusedConnectionTimeout 3")
+    settles("unused_connection_timeout", UNUSED)
 }
 
 #[test]
 fn a_line_settles_also_where_idle_channels_are_closed() -> Result<()> {
-    let config = "UnusedConnectionTimeout 3\nChannelTimeout session:*=2";
-    settles("channel_timeout", config)
+    settles("channel_timeout", IDLE)
 }
 
-fn settles(name: &str, config: &str) -> Result<()> {
-    let Some(lab) = Lab::or_skip(name) else {
+#[test]
+fn a_guard_is_channel_enough() -> Result<()> {
+    guarded("unused_connection_timeout_guarded", UNUSED)
+}
+
+/// Its channel is closed as often as it idles for 2 s; it then beats more often.
+#[test]
+fn a_guard_is_channel_enough_also_where_idle_channels_are_closed() -> Result<()> {
+    guarded("channel_timeout_guarded", IDLE)
+}
+
+fn guarded(name: &str, config: &str) -> Result<()> {
+    let Some((lab, node)) = place(name, config)? else {
         return Ok(());
+    };
+    let mut watch = Watch::start(&lab, "db1 --interval 1s --count 1")?;
+    watch.node("db1", "up")?;
+    watch.forget()?;
+    let told = watch.told_within(QUIET)?;
+    ensure!(told.is_empty(), "{told:#?}");
+    assert_eq!(node.logins()?, 1, "the first session survives");
+    let channels = node.log()?.matches("Starting session: ").count();
+    ensure!(channels <= MOST, "{channels} guards");
+    ensure!(!node.user_processes().is_empty(), "no guard");
+    Ok(())
+}
+
+/// A node with this configuration; none, where its sshd does not know it.
+fn place(name: &str, config: &str) -> Result<Option<(Lab, Node)>> {
+    let Some(lab) = Lab::or_skip(name) else {
+        return Ok(None);
     };
     let version = sshd_version()?;
     if !knows_it(&version) {
         lab::skipped(name, &format!("{version} has no UnusedConnectionTimeout"));
-        return Ok(());
+        return Ok(None);
     }
     let node = lab.node_with(&NodeSpec::new("db1").config(config))?;
     lab.cable(&node)?;
-    let mut watch = Watch::start(&lab, "db1 --interval 1s --count 1")?;
+    Ok(Some((lab, node)))
+}
+
+/// Without a guard a line finds out that it needs a channel.
+fn settles(name: &str, config: &str) -> Result<()> {
+    let Some((lab, node)) = place(name, config)? else {
+        return Ok(());
+    };
+    let mut watch = Watch::start(&lab, "db1 --interval 1s --count 1 --fuse 0")?;
     watch.node("db1", "up")?;
     until("a session with something in it", || {
         Ok(!node.user_processes().is_empty())

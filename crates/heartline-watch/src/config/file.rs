@@ -36,6 +36,10 @@ pub struct TimingEntry {
     /// The most that each stage of a dial may take.
     #[serde(default, deserialize_with = "duration::deserialize")]
     pub connect_timeout: Option<Duration>,
+    /// How long a far end may outlive its last beat: whole seconds, two intervals and 2 s at least; 0: no fuse. Three bounds where
+    /// nobody says, 30 s at least.
+    #[serde(default, deserialize_with = "duration::deserialize")]
+    pub fuse: Option<Duration>,
 }
 
 /// One node.
@@ -68,6 +72,10 @@ pub struct NodeEntry {
     /// The most that each stage of a dial may take.
     #[serde(default, deserialize_with = "duration::deserialize")]
     pub connect_timeout: Option<Duration>,
+    /// How long a far end may outlive its last beat: whole seconds, two intervals and 2 s at least; 0: no fuse. Three bounds where
+    /// nobody says, 30 s at least.
+    #[serde(default, deserialize_with = "duration::deserialize")]
+    pub fuse: Option<Duration>,
 }
 
 /// One line.
@@ -126,6 +134,7 @@ impl NodeEntry {
             count: self.count,
             rise: self.rise,
             connect_timeout: self.connect_timeout,
+            fuse: self.fuse,
         }
     }
 }
@@ -139,6 +148,7 @@ impl TimingEntry {
             count: self.count.or(others.count),
             rise: self.rise.or(others.rise),
             connect_timeout: self.connect_timeout.or(others.connect_timeout),
+            fuse: self.fuse.or(others.fuse),
         }
     }
 }
@@ -205,7 +215,7 @@ mod tests {
         for (text, want) in [
             (
                 "[defaults]\nintervall = \"5s\"\n",
-                "heartline.toml:2:1: unknown field `intervall`, expected one of `interval`, `count`, `rise`, `connect_timeout`, in `intervall = \"5s\"`",
+                "heartline.toml:2:1: unknown field `intervall`, expected one of `interval`, `count`, `rise`, `connect_timeout`, `fuse`, in `intervall = \"5s\"`",
             ),
             (
                 "[defaults]\ninterval = \"5 parsecs\"\n",

@@ -82,6 +82,7 @@ impl Place {
                 count: Some(timing.count.get()),
                 rise: Some(timing.rise),
                 connect_timeout: Some(timing.stage_timeout),
+                fuse: Some(Duration::ZERO),
             },
             paused: false,
         };

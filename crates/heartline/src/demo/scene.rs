@@ -144,6 +144,8 @@ fn request(
             count: Some(COUNT),
             connect_timeout: Some(Duration::from_secs(2)),
             rise: None,
+            // The embedded nodes run no command.
+            fuse: Some(Duration::ZERO),
         },
         paused: false,
     })
