@@ -45,6 +45,9 @@ pub(crate) struct LinesArguments {
     /// Beats of the floor that are due within so many milliseconds leave together; as heartline's do
     #[arg(long, default_value = "50", value_parser = clap::value_parser!(u32).range(1..=1_000))]
     pub(crate) tick: u32,
+    /// Seconds of heartline's fuse on sshd; 0: none, as ssh has none
+    #[arg(long, default_value = "0", value_parser = clap::value_parser!(u32).range(0..=86_400))]
+    pub(crate) fuse: u32,
     #[command(flatten)]
     pub(crate) common: CommonArguments,
 }

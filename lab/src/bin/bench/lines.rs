@@ -98,6 +98,7 @@ struct Bench {
     settling: Duration,
     window: Duration,
     tick: u32,
+    fuse: u32,
 }
 
 /// What the window showed.
@@ -127,6 +128,7 @@ impl Bench {
             settling: seconds.saturating_sub(window),
             window,
             tick: arguments.tick,
+            fuse: arguments.fuse,
         })
     }
 
@@ -140,8 +142,8 @@ impl Bench {
 
     fn heartline(&self, kind: Kind, server: &mut Server) -> Result<Row> {
         say(kind, "heartline", "dials");
-        let one = self.one_line(server)?;
-        let mut watcher = self.watcher("heartline.toml", self.n, server)?;
+        let one = self.one_line(kind, server)?;
+        let mut watcher = self.watcher("heartline.toml", kind, self.n, server)?;
         let n = self.n;
         watcher.wait_until("last line up", self.ceiling(), |seen| seen.up == n)?;
         let dialed = dialed_by(&watcher)?;
@@ -163,8 +165,8 @@ impl Bench {
     }
 
     /// Memory of a watcher with one line.
-    fn one_line(&self, server: &mut Server) -> Result<f64> {
-        let mut watcher = self.watcher("one.toml", 1, server)?;
+    fn one_line(&self, kind: Kind, server: &mut Server) -> Result<f64> {
+        let mut watcher = self.watcher("one.toml", kind, 1, server)?;
         watcher.wait_until("line up", self.ceiling(), |seen| seen.up == 1)?;
         watcher.listen(self.settling.min(ONE_LINE))?;
         let memory = measure::memory(&[watcher.pid()])?;
@@ -173,11 +175,13 @@ impl Bench {
         Ok(memory.pss)
     }
 
-    fn watcher(&self, name: &str, n: usize, server: &Server) -> Result<Watcher> {
+    fn watcher(&self, name: &str, kind: Kind, n: usize, server: &Server) -> Result<Watcher> {
         let places = site::places(0, n, &[server.port()]);
         let config = self.site.write_nodes(name, &places)?;
         let ssh_config = self.site.write_ssh_config(&[server.port()])?;
-        Watcher::start(&self.heartline, &ssh_config, &config, 1, COUNT)
+        // Ours runs no command.
+        let fuse = if kind == Kind::Sshd { self.fuse } else { 0 };
+        Watcher::start(&self.heartline, &ssh_config, &config, 1, COUNT, fuse)
     }
 
     fn ssh(&self, kind: Kind, server: &mut Server) -> Result<Row> {

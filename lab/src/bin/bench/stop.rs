@@ -86,7 +86,7 @@ impl Scene {
         let all: Vec<_> = ports.iter().copied().chain([legacy.port()]).collect();
         let ssh_config = site.write_ssh_config(&all)?;
         let (interval, count) = (arguments.interval, arguments.count);
-        let mut watcher = Watcher::start(&heartline, &ssh_config, &config, interval, count)?;
+        let mut watcher = Watcher::start(&heartline, &ssh_config, &config, interval, count, 0)?;
         eprintln!("{n} lines are dialed, {slow} of them by group16");
         let ceiling = CEILING + EACH * arguments.n;
         watcher.wait_until("last line up", ceiling, |seen| seen.up == n)?;

@@ -57,19 +57,21 @@ struct Told {
 }
 
 impl Watcher {
-    /// Starts watching the nodes of `config`; ssh's own configuration is `ssh_config`.
+    /// Starts watching the nodes of `config`; ssh's own configuration is `ssh_config`. The fuse is in seconds, 0 for none.
     pub(crate) fn start(
         heartline: &Path,
         ssh_config: &Path,
         config: &Path,
         interval: u32,
         count: u32,
+        fuse: u32,
     ) -> Result<Self> {
         let mut command = Command::new(heartline);
         command.args(["watch", "--json", "-F"]).arg(ssh_config);
         command.arg("-c").arg(config);
         command.args(["--interval", &format!("{interval}s")]);
         command.args(["--count", &count.to_string()]);
+        command.args(["--fuse", &fuse.to_string()]);
         command.stdin(Stdio::null());
         Ok(Self {
             running: Running::spawn(command)?,
