@@ -11,7 +11,8 @@ use watching::{Told, Watch, go_first, until};
 
 /// `--interval 400ms --count 1`.
 const BOUND: Duration = Duration::from_millis(800);
-const TIMING: &str = "--interval 400ms --count 1 --connect-timeout 1s";
+/// Without a fuse: a process killed while it has still to read what starts a guard resets its connection.
+const TIMING: &str = "--interval 400ms --count 1 --connect-timeout 1s --fuse 0";
 
 /// A node with one cable, watched, and up.
 struct Bed {
