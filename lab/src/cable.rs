@@ -230,9 +230,14 @@ impl Plug {
             self.v6.map(|_| ("-6", "fd77::/16")),
         ];
         for (family, all) in families.into_iter().flatten() {
-            let mut command = Command::new("ip");
-            command.args(["-n", self.host.namespace(), family, "route", "flush"]);
-            command.args(["root", all, "dev", &self.ifname]);
+            let flush = format!(
+                "ip -n {} {family} route flush root {all} dev {}",
+                self.host.namespace(),
+                self.ifname
+            );
+            // A route that it has listed may be gone by itself before it comes to it, with its address.
+            let mut command = Command::new("sh");
+            command.args(["-c", &format!("{flush} || {flush} || {flush}")]);
             batch.alone(command);
         }
     }
