@@ -3,8 +3,9 @@
 //! The tap sits before the firewall's ingress hook: what is received here and then dropped by a [`Fault`](crate::Fault)
 //! is listed too. Only IPv4 and TCP are looked at, and only the headers.
 
+use std::collections::HashMap;
 use std::io::{ErrorKind, Read};
-use std::net::Ipv4Addr;
+use std::net::{Ipv4Addr, SocketAddrV4};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
@@ -32,9 +33,23 @@ pub struct Segment {
     pub from: Ipv4Addr,
     /// Its receiver.
     pub to: Ipv4Addr,
-    /// Bytes of data in it; 0 is a mere acknowledgement.
+    /// Bytes of data in it that were not sent before; 0 is a mere acknowledgement, or a segment sent again.
     pub payload: usize,
 }
+
+/// A [`Segment`] as it stands in its packet.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Packet {
+    from: SocketAddrV4,
+    to: SocketAddrV4,
+    begins: bool,
+    sequence: u32,
+    payload: u32,
+}
+
+/// For each direction of each connection, the sequence number that its next new byte has.
+#[derive(Debug, Default)]
+struct Sent(HashMap<(SocketAddrV4, SocketAddrV4), u32>);
 
 impl Capture {
     /// Begins to listen.
@@ -76,6 +91,7 @@ impl Drop for Capture {
 
 fn listen(mut socket: Socket, seen: &Mutex<Vec<Segment>>, stopping: &AtomicBool) {
     let mut packet = [0; MOST_HEADERS];
+    let mut sent = Sent::default();
     while !stopping.load(Ordering::Relaxed) {
         let length = match socket.read(&mut packet) {
             Ok(length) => length,
@@ -83,9 +99,17 @@ fn listen(mut socket: Socket, seen: &Mutex<Vec<Segment>>, stopping: &AtomicBool)
             Err(_) => return,
         };
         let at = Instant::now();
-        let segment = packet.get(..length).and_then(|packet| parse(at, packet));
+        let Some(packet) = packet.get(..length).and_then(parse) else {
+            continue;
+        };
+        let segment = Segment {
+            at,
+            from: *packet.from.ip(),
+            to: *packet.to.ip(),
+            payload: sent.new_bytes(&packet),
+        };
         let mut seen = lock(seen);
-        if let Some(segment) = segment.filter(|_| seen.len() < MOST_KEPT) {
+        if seen.len() < MOST_KEPT {
             seen.push(segment);
         }
     }
@@ -98,26 +122,54 @@ fn is_idle(kind: ErrorKind) -> bool {
     )
 }
 
+impl Sent {
+    /// How many bytes of this packet its connection had not carried yet.
+    fn new_bytes(&mut self, packet: &Packet) -> usize {
+        let end = packet
+            .sequence
+            .wrapping_add(packet.payload)
+            .wrapping_add(u32::from(packet.begins));
+        let next = self
+            .0
+            .entry((packet.from, packet.to))
+            .or_insert(packet.sequence);
+        if packet.begins {
+            *next = packet.sequence.wrapping_add(1);
+        }
+        // RFC 9293, section 3.4: sequence numbers compare modulo 2^32.
+        let ahead = end.wrapping_sub(*next).cast_signed();
+        let new = u32::try_from(ahead).unwrap_or(0).min(packet.payload);
+        if new > 0 {
+            *next = end;
+        }
+        usize::try_from(new).unwrap_or(usize::MAX)
+    }
+}
+
 /// RFC 791, section 3.1, and RFC 9293, section 3.1; `None` for all else.
-fn parse(at: Instant, packet: &[u8]) -> Option<Segment> {
+fn parse(packet: &[u8]) -> Option<Packet> {
     let byte = |place: usize| packet.get(place).copied();
-    let words = |byte: u8| usize::from(byte) * 4;
+    let short = |place: usize| Some(u16::from_be_bytes([byte(place)?, byte(place + 1)?]));
+    let long = |place: usize| {
+        let bytes: [u8; 4] = packet.get(place..place + 4)?.try_into().ok()?;
+        Some(u32::from_be_bytes(bytes))
+    };
+    let words = |byte: u8| u32::from(byte) * 4;
     let first = byte(0)?;
     if first >> 4 != 4 || byte(9)? != TCP {
         return None;
     }
-    let address = |place: usize| {
-        let bytes: [u8; 4] = packet.get(place..place + 4)?.try_into().ok()?;
-        Some(Ipv4Addr::from(bytes))
-    };
     let ip_header = words(first & 0x0f);
-    let total = usize::from(u16::from_be_bytes([byte(2)?, byte(3)?]));
-    let tcp_header = words(byte(ip_header + 12)? >> 4);
-    Some(Segment {
-        at,
-        from: address(12)?,
-        to: address(16)?,
-        payload: total.saturating_sub(ip_header + tcp_header),
+    let tcp = usize::try_from(ip_header).ok()?;
+    let tcp_header = words(byte(tcp + 12)? >> 4);
+    let of =
+        |address: usize, port: usize| Some(SocketAddrV4::new(long(address)?.into(), short(port)?));
+    Some(Packet {
+        from: of(12, tcp)?,
+        to: of(16, tcp + 2)?,
+        begins: byte(tcp + 13)? & SYN != 0,
+        sequence: long(tcp + 4)?,
+        payload: u32::from(short(2)?).saturating_sub(ip_header + tcp_header),
     })
 }
 
@@ -130,6 +182,8 @@ fn lock(seen: &Mutex<Vec<Segment>>) -> MutexGuard<'_, Vec<Segment>> {
 const ETH_P_ALL: u16 = 3;
 /// `IPPROTO_TCP`.
 const TCP: u8 = 6;
+/// RFC 9293, section 3.1.
+const SYN: u8 = 2;
 /// Both headers at their longest.
 const MOST_HEADERS: usize = 120;
 /// A busy machine reads late.
@@ -143,33 +197,65 @@ const TICK: Duration = Duration::from_millis(50);
 mod tests {
     use super::*;
 
-    fn packet(first: u8, protocol: u8, total: u16) -> Vec<u8> {
+    fn bytes(first: u8, protocol: u8, total: u16) -> Vec<u8> {
         let mut packet = vec![0; 40];
         packet[0] = first;
         packet[2..4].copy_from_slice(&total.to_be_bytes());
         packet[9] = protocol;
         packet[12..16].copy_from_slice(&[10, 77, 1, 1]);
         packet[16..20].copy_from_slice(&[10, 77, 1, 2]);
+        packet[20..24].copy_from_slice(&[0xc0, 0x01, 0, 22]);
+        packet[24..28].copy_from_slice(&[0xff, 0xff, 0xff, 0xf0]);
         packet[32] = 5 << 4;
         packet
     }
 
     #[test]
     fn reads_the_headers_and_nothing_else() {
-        let at = Instant::now();
-        let segment = parse(at, &packet(0x45, TCP, 88)).unwrap();
-        let (from, to) = (Ipv4Addr::new(10, 77, 1, 1), Ipv4Addr::new(10, 77, 1, 2));
-        let wanted = Segment {
-            at,
-            from,
-            to,
+        let packet = parse(&bytes(0x45, TCP, 88)).unwrap();
+        let wanted = Packet {
+            from: SocketAddrV4::new([10, 77, 1, 1].into(), 0xc001),
+            to: SocketAddrV4::new([10, 77, 1, 2].into(), 22),
+            begins: false,
+            sequence: 0xffff_fff0,
             payload: 48,
         };
-        assert_eq!(segment, wanted);
-        assert_eq!(parse(at, &packet(0x45, TCP, 40)).unwrap().payload, 0);
+        assert_eq!(packet, wanted);
+        assert_eq!(parse(&bytes(0x45, TCP, 40)).unwrap().payload, 0);
         for (first, protocol) in [(0x65, TCP), (0x45, 17), (0x4f, TCP)] {
-            assert_eq!(parse(at, &packet(first, protocol, 88)), None);
+            assert_eq!(parse(&bytes(first, protocol, 88)), None);
         }
-        assert_eq!(parse(at, &[]), None);
+        assert_eq!(parse(&[]), None);
+    }
+
+    #[test]
+    fn what_is_sent_again_is_not_new() {
+        let packet = parse(&bytes(0x45, TCP, 88)).unwrap();
+        let at = |sequence, payload| Packet {
+            sequence,
+            payload,
+            ..packet
+        };
+        let mut sent = Sent::default();
+        let begins = Packet {
+            begins: true,
+            ..at(0xffff_ffef, 0)
+        };
+        let steps = [
+            (begins, 0),
+            (at(0xffff_fff0, 48), 48),
+            (at(0xffff_fff0, 48), 0),
+            // A mere acknowledgement; a probe of TCP keepalive; some old, some new; one after a gap.
+            (at(32, 0), 0),
+            (at(31, 0), 0),
+            (at(16, 24), 8),
+            (at(100, 10), 10),
+            (at(40, 10), 0),
+            (begins, 0),
+            (at(0xffff_fff0, 48), 48),
+        ];
+        for (place, (packet, new)) in steps.into_iter().enumerate() {
+            assert_eq!(sent.new_bytes(&packet), new, "{place}");
+        }
     }
 }

@@ -303,7 +303,8 @@ fn a_node_that_ends_the_session_with_the_command_is_asked_twice() -> Result<()> 
         told.text("why") == "ends_session"
     })?;
     watch.forget()?;
-    watch.line("db1", "10.77.1.2", "up")?;
+    // A node's word comes after its lines'.
+    watch.node("db1", "up")?;
     watch.forget()?;
     let told = watch.told_within(QUIET)?;
     ensure!(told.is_empty(), "{told:#?}");

@@ -76,10 +76,10 @@ fn settles(name: &str, config: &str) -> Result<()> {
     })?;
     let logins = node.logins()?;
     ensure!((2..=MOST).contains(&logins), "{logins} logins until then");
-    watch.line("db1", "10.77.1.2", "up")?;
-    until("the line is up", || {
+    // A node's word comes after its lines'.
+    until("the node is up", || {
         let last = watch.told()?.last();
-        Ok(last.is_some_and(|told| told.text("to") == "up"))
+        Ok(last.is_some_and(|told| told.is("node", "db1", "up")))
     })?;
     watch.forget()?;
     let told = watch.told_within(QUIET)?;
