@@ -31,6 +31,7 @@ fn one_cable_cut_degrades_the_node_both_cut_take_it_down_and_healing_brings_it_u
     let mut watch = Watch::start(&lab, &words)?;
     watch.line("db1", "10.77.1.2", "up")?;
     watch.line("db1", "spare", "up")?;
+    watch.told_within(BOUND)?;
     watch.forget()?;
 
     let fault = first.inject(CUT)?;
@@ -153,6 +154,7 @@ fn idle_and_well_there_is_nothing_to_tell_and_one_login_for_each_line() -> Resul
     watch.line("db1", "10.77.1.2", "up")?;
     watch.line("db1", "10.77.2.2", "up")?;
     watch.node("db2", "up")?;
+    watch.told_within(BOUND)?;
     watch.forget()?;
     let before = beats(&db2)?;
 
