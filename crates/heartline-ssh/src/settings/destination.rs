@@ -235,7 +235,7 @@ pub(super) fn parse_port(text: &str) -> Result<u16, DestinationError> {
     }
 }
 
-/// OpenSSH `ssh.c`: `valid_hostname`.
+/// OpenSSH `ssh.c`: `valid_hostname`; and no `@`, which no host has and which would be taken for a user's end.
 pub(super) fn check_host(host: &str) -> Result<(), DestinationError> {
     if host.is_empty() {
         return Err(DestinationError::NoHost);
@@ -244,7 +244,7 @@ pub(super) fn check_host(host: &str) -> Result<(), DestinationError> {
         return Err(DestinationError::TooLong { came: host.len() });
     }
     check(host, "host", |c| {
-        c.is_whitespace() || c.is_control() || "'`\"$\\;&<>|(){}".contains(c)
+        c.is_whitespace() || c.is_control() || "'`\"$\\;&<>|(){}@".contains(c)
     })
 }
 
