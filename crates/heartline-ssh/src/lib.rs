@@ -15,6 +15,7 @@ mod clock;
 mod conversation;
 mod dial;
 mod escape;
+mod exec;
 mod guard;
 mod handler;
 mod hold;
@@ -35,6 +36,9 @@ pub use clock::Clock;
 pub use conversation::Heard;
 pub use dial::{Dialer, Progress, addresses};
 pub use escape::escape;
+pub use exec::{
+    Ending, Exec, ExecError, ExecInput, ExecOutput, ExecRequest, Executing, Part, Size, Terminal,
+};
 pub use guard::{Guard, GuardRule, Tries, Unguarded, forced_command};
 pub use session::{Beat, Established, GOODBYE, Peer, Session};
 pub use socket::{ConnectError, resolve};

@@ -12,11 +12,12 @@ use tokio::sync::oneshot;
 use tokio::time::{Instant, timeout};
 
 use crate::conversation::Heard;
+use crate::exec::{self, ExecRequest, Executing};
 use crate::guard::{Guard, GuardRule, Guarding};
 use crate::handler::{Listener, SharedLearnt, failure_of};
 use crate::hold;
 use crate::jump::SharedJump;
-use crate::wire::KillSwitch;
+use crate::wire::{Brake, KillSwitch};
 
 /// What answers when a beat is sent: the round trip, or that there will be no answer.
 pub type Beat = Pin<Box<dyn Future<Output = Result<Duration, Failure>> + Send>>;
@@ -46,6 +47,13 @@ pub trait Session: Send {
 
     /// Starts a guard at the far end, on a channel of its own, and keeps one for as long as it can be had.
     fn guard(&self, rule: GuardRule) -> Guard;
+
+    /// Starts a command at the far end, on a channel of its own.
+    fn exec(&self, request: ExecRequest) -> Executing;
+
+    /// Whether nothing is read of it now, because what came of a command is not taken: then it cannot be heard, and its
+    /// silence means nothing.
+    fn is_deaf(&self) -> bool;
 
     /// Ends the session cleanly: a disconnect message, [`GOODBYE`] at most for it to leave, then the socket goes.
     fn disconnect(self: Box<Self>) -> Pin<Box<dyn Future<Output = ()> + Send>>;
@@ -111,6 +119,15 @@ impl RusshSession {
     /// Ends it at once, for all who use it.
     pub(crate) fn abort(&self) {
         self.switch.kill();
+    }
+
+    /// What lets the session rest: the wire of the outermost connection, since bytes that have arrived there must be taken
+    /// by a session in between, or its beats would stop.
+    fn brake(&self) -> Brake {
+        match &self.via {
+            Some(jump) => jump.session().brake(),
+            None => self.switch.brake(),
+        }
     }
 
     /// Says goodbye and waits until it has left. Whoever is the last to leave a jump host says it there too.
@@ -202,6 +219,15 @@ impl Session for RusshSession {
     fn guard(&self, rule: GuardRule) -> Guard {
         let learnt = Arc::clone(&self.learnt);
         Guarding::start(Arc::downgrade(&self.handle), learnt, rule)
+    }
+
+    fn exec(&self, request: ExecRequest) -> Executing {
+        let (session, learnt) = (Arc::downgrade(&self.handle), Arc::clone(&self.learnt));
+        Box::pin(exec::start(session, learnt, self.brake(), request))
+    }
+
+    fn is_deaf(&self) -> bool {
+        self.brake().holds()
     }
 
     fn disconnect(self: Box<Self>) -> Pin<Box<dyn Future<Output = ()> + Send>> {

@@ -8,7 +8,7 @@ use std::io;
 use std::os::fd::OwnedFd;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -77,6 +77,11 @@ impl KillSwitch {
         self.switch.writer.wake();
     }
 
+    /// What lets its wire rest.
+    pub(crate) fn brake(&self) -> Brake {
+        Brake(Arc::clone(&self.switch))
+    }
+
     /// What TCP knows of the connection; `None` where there is no TCP of our own, or the kernel does not say.
     pub(crate) fn tcp_evidence(&self) -> Option<TcpEvidence> {
         let info = heartline_socket::tcp_info(self.socket.as_ref()?).ok()?;
@@ -99,9 +104,38 @@ impl Drop for KillSwitch {
     }
 }
 
-#[derive(Default)]
+/// Lets a [`Wire`] rest: nothing is read from it while somebody holds this, and what is written goes on leaving.
+#[derive(Clone, Debug)]
+pub(crate) struct Brake(Arc<Shared>);
+
+impl Brake {
+    /// Once more.
+    pub(crate) fn hold(&self) {
+        self.0.held.fetch_add(1, Ordering::AcqRel);
+    }
+
+    /// Once less; each hold is to be released once.
+    pub(crate) fn release(&self) {
+        self.0.held.fetch_sub(1, Ordering::AcqRel);
+        self.0.reader.wake();
+    }
+
+    /// Whether anybody holds it.
+    pub(crate) fn holds(&self) -> bool {
+        self.0.held.load(Ordering::Acquire) > 0
+    }
+
+    /// Of no wire.
+    #[cfg(test)]
+    pub(crate) fn detached() -> Self {
+        Self(Arc::default())
+    }
+}
+
+#[derive(Debug, Default)]
 struct Shared {
     killed: AtomicBool,
+    held: AtomicUsize,
     reader: AtomicWaker,
     writer: AtomicWaker,
 }
@@ -130,6 +164,10 @@ impl AsyncRead for Wire {
     ) -> Poll<io::Result<()>> {
         if self.switch.is_killed(&self.switch.reader, cx) {
             return Poll::Ready(Err(Self::killed()));
+        }
+        if self.switch.held.load(Ordering::Acquire) > 0 {
+            // Whoever releases it wakes us.
+            return Poll::Pending;
         }
         Pin::new(&mut self.carrier).poll_read(cx, buf)
     }

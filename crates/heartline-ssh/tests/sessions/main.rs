@@ -13,6 +13,7 @@ mod beats;
 mod bed;
 mod blocked;
 mod client;
+mod exec;
 mod frozen;
 mod heavy;
 mod last_words;
