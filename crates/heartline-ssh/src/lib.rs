@@ -16,9 +16,11 @@ mod conversation;
 mod dial;
 mod escape;
 mod exec;
+mod far;
 mod guard;
 mod handler;
 mod hold;
+mod inspect;
 mod jump;
 mod preamble;
 mod proxy_command;
@@ -39,7 +41,11 @@ pub use escape::escape;
 pub use exec::{
     Ending, Exec, ExecError, ExecInput, ExecOutput, ExecRequest, Executing, Part, Size, Terminal,
 };
-pub use guard::{Guard, GuardRule, Tries, Unguarded, forced_command};
-pub use session::{Beat, Established, GOODBYE, Peer, Session};
+pub use far::{FarSession, NotFarSession};
+pub use guard::{
+    Duty, Ended, Guard, GuardRule, Settled, Tries, Unguarded, forced_command, guard_request,
+};
+pub use inspect::{InspectError, Inspector, inspect_request};
+pub use session::{Beat, Established, GOODBYE, Inspecting, Peer, Session};
 pub use socket::{ConnectError, resolve};
 pub use target::{PrepareError, Preparer, Target};

@@ -16,11 +16,15 @@ use crate::exec::{self, ExecRequest, Executing};
 use crate::guard::{Guard, GuardRule, Guarding};
 use crate::handler::{Listener, SharedLearnt, failure_of};
 use crate::hold;
+use crate::inspect::{self, InspectError, Inspector};
 use crate::jump::SharedJump;
 use crate::wire::{Brake, KillSwitch};
 
 /// What answers when a beat is sent: the round trip, or that there will be no answer.
 pub type Beat = Pin<Box<dyn Future<Output = Result<Duration, Failure>> + Send>>;
+
+/// An inspector being started.
+pub type Inspecting = Pin<Box<dyn Future<Output = Result<Inspector, InspectError>> + Send>>;
 
 /// One SSH session on which beats are sent.
 ///
@@ -54,6 +58,10 @@ pub trait Session: Send {
     /// Whether nothing is read of it now, because what came of a command is not taken: then it cannot be heard, and its
     /// silence means nothing.
     fn is_deaf(&self) -> bool;
+
+    /// Starts an inspector there, on a channel of its own, which looks after what *other* sessions of the same user have
+    /// started. `patience` bounds the wait for the channel, and for its hello.
+    fn inspect(&self, patience: Duration) -> Inspecting;
 
     /// Ends the session cleanly: a disconnect message, [`GOODBYE`] at most for it to leave, then the socket goes.
     fn disconnect(self: Box<Self>) -> Pin<Box<dyn Future<Output = ()> + Send>>;
@@ -228,6 +236,15 @@ impl Session for RusshSession {
 
     fn is_deaf(&self) -> bool {
         self.brake().holds()
+    }
+
+    fn inspect(&self, patience: Duration) -> Inspecting {
+        let learnt = Arc::clone(&self.learnt);
+        Box::pin(inspect::start(
+            Arc::downgrade(&self.handle),
+            learnt,
+            patience,
+        ))
     }
 
     fn disconnect(self: Box<Self>) -> Pin<Box<dyn Future<Output = ()> + Send>> {

@@ -10,6 +10,8 @@ use std::process::Stdio;
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
+use heartline_core::{Fuse, Interval};
+use heartline_ssh::{Duty, guard_request};
 use lab::{Lab, Node, NodeSpec, Pid, Running};
 use watching::{CEILING, heartline, until};
 
@@ -57,8 +59,10 @@ fn a_beat_costs_no_fork() -> Result<()> {
     command
         .arg("guard-command")
         .arg(lab.client_key().with_extension("pub"));
+    let interval = Interval::new(Duration::from_secs(1))?;
+    let fuse = Fuse::new(Duration::from_mins(1), interval)?;
     let line = Running::spawn(command)?.finish(CEILING)?.success()?.stdout;
-    println!("shell  method  us a beat, of {BEATS}");
+    println!("shell  method  duty     us a beat, of {BEATS}");
     for (name, program) in [
         ("dash", "/usr/bin/dash"),
         ("bash", "/usr/bin/bash"),
@@ -78,16 +82,23 @@ fn a_beat_costs_no_fork() -> Result<()> {
         let path = format!("SetEnv PATH={}:/usr/bin:/bin", folder.display());
         let node = lab.node_with(&NodeSpec::new(name).config(&path))?;
         lab.cable(&node)?;
+        let all = measure(&lab, &node, name, &guard_request(TOKEN, fuse, Duty::All))?;
+        until("nobody is left", || Ok(node.user_processes().is_empty()))?;
         fs::write(node.authorized_keys(), &line)?;
-        let (method, each) = measure(&lab, &node, name)?;
-        println!("{name:5}  {method:6}  {:.1}", each.as_secs_f64() * 1e6);
+        let session = measure(&lab, &node, name, &format!("x {TOKEN} 60"))?;
+        for (duty, (method, each)) in [("session", session), ("all", all)] {
+            println!(
+                "{name:5}  {method:6}  {duty:7}  {:.1}",
+                each.as_secs_f64() * 1e6
+            );
+        }
     }
     Ok(())
 }
 
-fn measure(lab: &Lab, node: &Node, name: &str) -> Result<(String, Duration)> {
+fn measure(lab: &Lab, node: &Node, name: &str, request: &str) -> Result<(String, Duration)> {
     let mut command = lab.ssh(name);
-    command.arg(format!("x {TOKEN} 60")).stdin(Stdio::piped());
+    command.arg(request).stdin(Stdio::piped());
     let mut ssh = Running::spawn(command)?;
     let hello = ssh.wait_for("hello", CEILING, |line| line.text.starts_with(TOKEN))?;
     let pid = guard_pid(node)?;
@@ -101,9 +112,9 @@ fn measure(lab: &Lab, node: &Node, name: &str) -> Result<(String, Duration)> {
         after.of_children == before.of_children,
         "{name}: forks: {before:?} {after:?}"
     );
-    let method = hello.text.replace(TOKEN, "");
+    let method = hello.text.split(' ').nth(1).context("no method")?;
     Ok((
-        method.trim().to_owned(),
+        method.to_owned(),
         after.cpu.saturating_sub(before.cpu) / BEATS,
     ))
 }

@@ -2,19 +2,23 @@
 //!
 //! The node's output is never interpreted: of all that comes, greetings and worse, only lines that we foresaw mean something.
 //! Before the guard has said hello that is the token, which nobody there could know, and one letter after it, at the end of
-//! a line; after that it is the number of a beat that is owed.
+//! a line, or the letter and the name of the far session; after that it is the number of a beat that is owed, or, once the
+//! guard was told to end everything, that it has.
 
 use std::collections::VecDeque;
+use std::str::FromStr;
 use std::time::Duration;
 
 use heartline_core::Moment;
 
-use super::Unguarded;
+use super::{Duty, Unguarded};
+use crate::far::FarSession;
 
 /// A talk with one guard.
 #[derive(Debug)]
 pub(super) struct Dialogue {
     token: String,
+    duty: Duty,
     is_ready: bool,
     /// The end of the line that is coming in.
     line: Vec<u8>,
@@ -26,17 +30,29 @@ pub(super) struct Dialogue {
     number: u64,
     /// When those that are owed were sent; the last is that of `number`.
     owed: VecDeque<Moment>,
+    /// It was told to end everything, and has not answered.
+    is_ending: bool,
 }
 
 /// What something that came meant.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Meant {
-    /// The guard holds the fuse, in this way.
-    Ready(Method),
+    /// The guard holds the fuse.
+    Ready(Hello),
     /// It answered a beat, after this long.
     Echo(Duration),
+    /// It has ended everything, but for so many processes that live still.
+    Ended(u32),
     /// There is no use in it.
     Unfit(Unguarded),
+}
+
+/// What a guard says of itself.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Hello {
+    pub(super) method: Method,
+    /// Whose guard it is, where the node can tell.
+    pub(super) far: Option<FarSession>,
 }
 
 /// How a guard holds the fuse.
@@ -50,15 +66,17 @@ pub(super) enum Method {
 
 impl Dialogue {
     /// Nothing was said yet.
-    pub(super) fn new(token: String) -> Self {
+    pub(super) fn new(token: String, duty: Duty) -> Self {
         Self {
             token,
+            duty,
             is_ready: false,
             line: Vec::new(),
             idle: 0,
             said: Vec::new(),
             number: 0,
             owed: VecDeque::new(),
+            is_ending: false,
         }
     }
 
@@ -83,6 +101,12 @@ impl Dialogue {
         Some(format!("{}\n", self.number).into_bytes())
     }
 
+    /// What to send for everything to be ended.
+    pub(super) fn end(&mut self) -> Vec<u8> {
+        self.is_ending = true;
+        b"end\n".to_vec()
+    }
+
     /// Takes in what came on standard output.
     pub(super) fn take_in(&mut self, now: Moment, bytes: &[u8]) -> Vec<Meant> {
         let mut meant = Vec::new();
@@ -92,7 +116,7 @@ impl Dialogue {
                 continue;
             }
             let found = if self.is_ready {
-                self.echo(now)
+                self.echo(now).or_else(|| self.ended())
             } else {
                 self.hello()
             };
@@ -129,17 +153,23 @@ impl Dialogue {
     }
 
     fn hello(&mut self) -> Option<Meant> {
-        let (rest, letter) = self
-            .line
-            .split_at_checked(self.line.len().checked_sub(2)?)?;
-        if !rest.ends_with(self.token.as_bytes()) {
-            return None;
-        }
-        let meant = match letter {
-            b" t" => Meant::Ready(Method::Timed),
-            b" s" => Meant::Ready(Method::Signals),
-            b" n" => Meant::Unfit(Unguarded::NoServer),
-            b" k" => Meant::Unfit(Unguarded::NotOurs),
+        let token = self.token.as_bytes();
+        let begin = self.line.windows(token.len()).rposition(|at| at == token)?;
+        let after = self.line.get(begin + token.len()..)?;
+        let words = std::str::from_utf8(after).ok()?.strip_prefix(' ')?;
+        let (letter, name) = match words.split_once(' ') {
+            Some((letter, name)) => (letter, Some(name)),
+            None => (words, None),
+        };
+        let far = name.map(str::parse).transpose().ok()?;
+        let ready = |method, far| Meant::Ready(Hello { method, far });
+        let meant = match (self.duty, letter, far) {
+            (Duty::Session, "t", None) => ready(Method::Timed, None),
+            (Duty::Session, "s", None) => ready(Method::Signals, None),
+            (Duty::All, "T", far) => ready(Method::Timed, far),
+            (Duty::All, "S", far) => ready(Method::Signals, far),
+            (_, "n", None) => Meant::Unfit(Unguarded::NoServer),
+            (_, "k", None) => Meant::Unfit(Unguarded::NotOurs),
             _ => return None,
         };
         self.is_ready = matches!(meant, Meant::Ready(_));
@@ -147,10 +177,17 @@ impl Dialogue {
         Some(meant)
     }
 
+    /// `e`, and how many are left.
+    fn ended(&mut self) -> Option<Meant> {
+        let text = std::str::from_utf8(&self.line).ok()?;
+        let left = number(text.strip_prefix("e ")?)?;
+        std::mem::take(&mut self.is_ending).then_some(Meant::Ended(left))
+    }
+
     /// A number between the last that was answered and the last that was sent; those before it are answered by it too.
     fn echo(&mut self, now: Moment) -> Option<Meant> {
         let text = std::str::from_utf8(&self.line).ok()?;
-        let number: u64 = text.parse().ok().filter(|n: &u64| n.to_string() == text)?;
+        let number: u64 = number(text)?;
         let after = usize::try_from(self.number.checked_sub(number)?).ok()?;
         let at = self.owed.len().checked_sub(after + 1)?;
         let sent = self.owed.get(at).copied()?;
@@ -159,12 +196,19 @@ impl Dialogue {
     }
 }
 
+/// A number as a shell prints it.
+fn number<T: FromStr + ToString>(text: &str) -> Option<T> {
+    text.parse()
+        .ok()
+        .filter(|number: &T| number.to_string() == text)
+}
+
 /// Beats owed at a time.
 const MAX_OWED: usize = 64;
 /// Output that means nothing: more than any greeting.
 const MAX_IDLE: usize = 64 * 1024;
-/// A token, a letter, and a greeting before them that ended without a new line.
-const MAX_LINE: usize = 128;
+/// Twice a token, a letter and a far session, which may follow a greeting that ended without a new line.
+const MAX_LINE: usize = 640;
 /// How much of the first words is kept.
 const MAX_SAID: usize = 120;
 
@@ -175,33 +219,43 @@ mod tests {
     use super::*;
 
     const TOKEN: &str = "00112233445566778899aabbccddeeff";
+    const FAR: &str = "4711 123 6c2ea14c-4f6d-4d9c-8a52-0f6f1e6c5a11 10.77.1.1 51234 10.77.1.2 22";
 
     fn at(ms: u64) -> Moment {
         Moment::at(Duration::from_millis(ms))
     }
 
+    fn hello(method: Method, far: Option<&str>) -> Meant {
+        let far = far.map(|far| far.parse().unwrap());
+        Meant::Ready(Hello { method, far })
+    }
+
+    fn new(duty: Duty) -> Dialogue {
+        Dialogue::new(TOKEN.to_owned(), duty)
+    }
+
     fn ready() -> Dialogue {
-        let mut talk = Dialogue::new(TOKEN.to_owned());
+        let mut talk = new(Duty::Session);
         let meant = talk.take_in(at(0), format!("\n{TOKEN} t\n").as_bytes());
-        assert_eq!(meant, [Meant::Ready(Method::Timed)]);
+        assert_eq!(meant, [hello(Method::Timed, None)]);
         talk
     }
 
     #[test]
     fn a_greeting_is_passed_over_whatever_it_says() {
-        let mut talk = Dialogue::new(TOKEN.to_owned());
+        let mut talk = new(Duty::Session);
         let greeting = format!("Welcome!\r\n\x1b[2J1\n2\n{} t\n", TOKEN.replace('0', "1"));
         assert_eq!(talk.take_in(at(0), greeting.as_bytes()), []);
         assert_eq!(talk.take_in(at(0), &vec![b'x'; 40_000]), []);
         let (first, second) = TOKEN.split_at(7);
         assert_eq!(talk.take_in(at(0), first.as_bytes()), []);
         let meant = talk.take_in(at(0), format!("{second} s\n").as_bytes());
-        assert_eq!(meant, [Meant::Ready(Method::Signals)]);
+        assert_eq!(meant, [hello(Method::Signals, None)]);
     }
 
     #[test]
     fn a_node_that_says_too_much_is_not_listened_to() {
-        let mut talk = Dialogue::new(TOKEN.to_owned());
+        let mut talk = new(Duty::Session);
         let mut last = Vec::new();
         for _ in 0..65 {
             last = talk.take_in(at(0), &[b'y'; 1024]);
@@ -255,10 +309,85 @@ mod tests {
         assert_eq!(talk.take_in(at(1), b"2\n1\n"), [], "answered already");
     }
 
+    #[test]
+    fn a_hello_may_name_the_far_session() {
+        let mut talk = new(Duty::All);
+        let greeting = "x".repeat(10_000);
+        let line = format!("{greeting}{TOKEN}{TOKEN} S {FAR}\n");
+        let meant = talk.take_in(at(0), line.as_bytes());
+        assert_eq!(meant, [hello(Method::Signals, Some(FAR))]);
+    }
+
+    #[test]
+    fn the_longest_far_session_is_found_behind_any_greeting() {
+        let address = "f".repeat(64);
+        let far = format!(
+            "4294967295 18446744073709551615 6c2ea14c-4f6d-4d9c-8a52-0f6f1e6c5a11 \
+             {address} 65535 {address} 65535"
+        );
+        for length in 0..MAX_LINE * 2 {
+            let mut talk = new(Duty::All);
+            let line = format!("{}{TOKEN} T {far}\n", "y".repeat(length));
+            let meant = talk.take_in(at(0), line.as_bytes());
+            assert_eq!(meant, [hello(Method::Timed, Some(&far))], "{length}");
+        }
+    }
+
+    #[test]
+    fn a_hello_with_anything_else_behind_it_is_none() {
+        for after in [
+            "",
+            "t",
+            " ",
+            " x",
+            " T ",
+            " T  ",
+            "  T",
+            " t",
+            " s",
+            &format!(" t {FAR}"),
+            " T\r",
+            " T 1",
+            &format!(" T {FAR} "),
+            &format!(" T {FAR} 1"),
+            &format!(" T  {FAR}"),
+            &format!(" n {FAR}"),
+            &format!(" k {FAR}"),
+            &format!(" T {}", FAR.replace("4711", "$$")),
+        ] {
+            let mut talk = new(Duty::All);
+            let meant = talk.take_in(at(0), format!("{TOKEN}{after}\n").as_bytes());
+            assert_eq!(meant, [], "{after:?}");
+            assert!(!talk.is_ready());
+        }
+    }
+
+    #[test]
+    fn an_end_is_told_once_and_only_to_who_asked() {
+        let mut talk = ready();
+        assert_eq!(talk.take_in(at(0), b"e 0\n"), []);
+        assert_eq!(talk.end(), b"end\n");
+        assert_eq!(
+            talk.take_in(at(0), b"e\ne \ne 01\ne -1\ne 4294967296\n"),
+            []
+        );
+        assert_eq!(talk.take_in(at(0), b"e 3\ne 0\n"), [Meant::Ended(3)]);
+    }
+
     proptest! {
         #[test]
+        fn only_a_far_session_is_taken_for_one(after in "( [ -~]{0,80})|( [TSnk]( .{0,80})?)") {
+            let mut talk = new(Duty::All);
+            for meant in talk.take_in(at(0), format!("{TOKEN}{after}\n").as_bytes()) {
+                if let Meant::Ready(Hello { far: Some(far), .. }) = meant {
+                    prop_assert!(after.ends_with(&far.to_string()));
+                }
+            }
+        }
+
+        #[test]
         fn takes_any_bytes_in_any_pieces(pieces: Vec<Vec<u8>>) {
-            let mut talks = [Dialogue::new(TOKEN.to_owned()), ready()];
+            let mut talks = [new(Duty::Session), ready()];
             for talk in &mut talks {
                 for piece in &pieces {
                     let _ = talk.beat(at(0));

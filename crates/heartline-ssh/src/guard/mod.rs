@@ -4,55 +4,118 @@
 //! answers each beat by its number, and ends the session's own server when no beat came for as long as the fuse. What is
 //! sent and what is made of the answers is in [`dialogue`](self::dialogue), who carries it in [`task`](self::task).
 //!
+//! A guard's [`Duty`] is the session alone, or everything the session has started too, by the fuse or when it is asked to
+//! ([`Guard::end`]).
+//!
 //! It is apart from the session's own beats: those go on whatever the guard does, also while its channel's window is full.
 //! Where no guard can work, [`Unguarded`] says why, and the session goes on without a fuse; [`Tries`] remembers it.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use heartline_core::{Fuse, Moment};
 use thiserror::Error;
-use tokio::sync::oneshot;
+use tokio::sync::{Notify, oneshot, watch};
+use tokio::time::timeout;
 
 use crate::clock::Clock;
+use crate::far::FarSession;
+
+use dialogue::{Hello, Method};
 
 mod dialogue;
 mod script;
 mod task;
 mod tries;
 
-pub use script::forced_command;
+pub use script::{forced_command, guard_request};
 pub use tries::Tries;
 
-pub(crate) use task::Guarding;
+pub(crate) use task::{Guarding, new_token, open_channel};
 
 /// What a guard is to be like.
 #[derive(Clone, Copy, Debug)]
 pub struct GuardRule {
     /// No beat for so long, and the far end ends.
     pub fuse: Fuse,
+    /// What ends then.
+    pub duty: Duty,
     /// The longest wait for its hello.
     pub patience: Duration,
     /// What its answers are counted by.
     pub clock: Clock,
 }
 
+/// What a guard ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Duty {
+    /// The session, by its server, when no beat came for as long as the fuse.
+    Session,
+    /// Everything the session has started, and then the session, when no beat came for as long as the fuse or the guard's
+    /// channel has ended; and everything but the session when it is asked to.
+    All,
+}
+
 /// A session's guard, as it is known here. Dropping this does not end it; the end of the session does.
 #[derive(Debug)]
 pub struct Guard {
     known: Arc<Known>,
+    rule: GuardRule,
     end: Option<oneshot::Receiver<Unguarded>>,
 }
 
+/// What became of the start of a guard.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Settled {
+    /// It holds the fuse.
+    Holds,
+    /// There can be none.
+    Cannot(Unguarded),
+    /// The session is over.
+    Over,
+}
+
+/// What became of a guard that was asked to end everything.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ended {
+    /// It has done so.
+    Done {
+        /// So many processes live still: another user's, or in the kernel's hands.
+        left: u32,
+    },
+    /// Its channel or the session was over before it answered. If it ran, it does the same by itself, and ends the session.
+    Over,
+    /// It has not answered in time, or is no guard of [`Duty::All`].
+    Unanswered,
+}
+
 /// What is known of a guard, written by its task.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Known {
     holds: AtomicBool,
+    /// Its last hello said that the fuse burns by `read -t`.
+    is_timed: AtomicBool,
+    far: OnceLock<FarSession>,
+    stage: watch::Sender<Stage>,
+    /// Told when `is_asked` becomes true.
+    asked: Notify,
+    /// It was asked to end everything.
+    is_asked: AtomicBool,
     /// When it last answered, in nanoseconds of the clock; 0: never.
     echoed: AtomicU64,
     round_trip: AtomicU64,
+}
+
+/// How far a guard has come.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Stage {
+    /// It has not said hello on any channel.
+    Starting,
+    Settled(Settled),
+    /// It has ended everything, but for so many.
+    Ended(u32),
 }
 
 /// Why a session has no guard.
@@ -112,10 +175,11 @@ pub enum Unguarded {
 
 impl Guard {
     /// A guard that is not known to hold yet, and where its task tells.
-    fn new(end: oneshot::Receiver<Unguarded>) -> (Self, Arc<Known>) {
-        let known = Arc::<Known>::default();
+    fn new(rule: GuardRule, end: oneshot::Receiver<Unguarded>) -> (Self, Arc<Known>) {
+        let known = Arc::new(Known::new());
         let guard = Self {
             known: Arc::clone(&known),
+            rule,
             end: Some(end),
         };
         (guard, known)
@@ -133,6 +197,55 @@ impl Guard {
         (!at.is_zero()).then(|| (Moment::at(at), nanos(&self.known.round_trip)))
     }
 
+    /// Waits until it holds the fuse for the first time, or never will. [`GuardRule::patience`] bounds it twice: for the
+    /// channel and for the hello.
+    pub async fn settled(&self) -> Settled {
+        let mut stage = self.known.stage.subscribe();
+        let settled = stage.wait_for(|stage| *stage != Stage::Starting).await;
+        match settled.as_deref() {
+            Ok(Stage::Settled(settled)) => settled.clone(),
+            Ok(Stage::Starting | Stage::Ended(_)) | Err(_) => Settled::Over,
+        }
+    }
+
+    /// What the session is at its far end; nothing before a guard of [`Duty::All`] holds, nor on a node that cannot tell.
+    pub fn far(&self) -> Option<FarSession> {
+        self.known.far.get().cloned()
+    }
+
+    /// When the fuse begins to burn at the latest, after the last beat came there: the fuse, or twice that where the node's
+    /// shell cannot wait for so long, or it is not known yet. With [`Duty::All`] everything is gone a second later.
+    pub fn burns_within(&self) -> Duration {
+        let fuse = self.rule.fuse.as_duration();
+        if self.known.is_timed.load(Ordering::Acquire) {
+            fuse
+        } else {
+            fuse * 2
+        }
+    }
+
+    /// Asks it to end now everything the session has started, and waits so long for it to say that it has; the session
+    /// stays. It cannot be taken back: the guard ends with it, and no other is started, whoever drops this.
+    pub async fn end(&self, patience: Duration) -> Ended {
+        if self.rule.duty != Duty::All {
+            return Ended::Unanswered;
+        }
+        let mut stage = self.known.stage.subscribe();
+        self.known.is_asked.store(true, Ordering::Release);
+        self.known.asked.notify_one();
+        let ended = stage
+            .wait_for(|stage| !matches!(stage, Stage::Starting | Stage::Settled(Settled::Holds)));
+        match timeout(patience, ended)
+            .await
+            .as_ref()
+            .map(|stage| stage.as_deref())
+        {
+            Ok(Ok(Stage::Ended(left))) => Ended::Done { left: *left },
+            Ok(_) => Ended::Over,
+            Err(_) => Ended::Unanswered,
+        }
+    }
+
     /// Whether it has been found that there can be none, and why. Told once; never, once the session is over.
     pub fn poll_end(&mut self, cx: &mut Context<'_>) -> Poll<Unguarded> {
         let Some(end) = &mut self.end else {
@@ -145,6 +258,30 @@ impl Guard {
 }
 
 impl Known {
+    fn new() -> Self {
+        Self {
+            holds: AtomicBool::default(),
+            is_timed: AtomicBool::default(),
+            far: OnceLock::new(),
+            stage: watch::Sender::new(Stage::Starting),
+            asked: Notify::new(),
+            is_asked: AtomicBool::default(),
+            echoed: AtomicU64::default(),
+            round_trip: AtomicU64::default(),
+        }
+    }
+
+    fn said(&self, hello: Hello) {
+        self.is_timed
+            .store(hello.method == Method::Timed, Ordering::Release);
+        if let Some(far) = hello.far {
+            // Another guard of the same session says the same.
+            let _ = self.far.set(far);
+        }
+        self.set_holds(true);
+        self.stage.send_replace(Stage::Settled(Settled::Holds));
+    }
+
     fn set_holds(&self, holds: bool) {
         self.holds.store(holds, Ordering::Release);
     }

@@ -5,7 +5,7 @@
 //! knows `\`. So the script is one line without `'` and `\`, and a blank follows every `!`. What differs from one session to
 //! the next, the token and the fuse, are arguments; a forced command finds them at the end of `SSH_ORIGINAL_COMMAND`.
 //!
-//! What it does, in order:
+//! What the guard of [`Duty::Session`] does, in order:
 //! * It takes a fuse of digits only: in ksh an arithmetic operand may hold a command, and behind a forced command the
 //!   operand is a stranger's.
 //! * It looks for the session's server among its ancestors (`f`): the parent, unless a wrapper stands between. Without a
@@ -21,25 +21,55 @@
 //!   When the first shell goes, so do the second and its `sleep`: by KILL, since a child that is not yet `sleep` takes TERM
 //!   for its shell's.
 //! * TERM first, KILL after a second at most: the end of input, which comes when the server dies, ends the wait.
+//!
+//! The guard of [`Duty::All`] is longer. Since an old csh takes no word over 1024 bytes it is sent as several, which a tiny
+//! first script joins. What is another there:
+//! * Its letters are capital: behind a forced command the other guard answers, which ends less.
+//! * The hello names the far session (`I`), where there is a `/proc` and the session's connection is known.
+//! * The end of input burns the fuse too, so nothing needs a clock. The wait is in two parts all the same: on a node that
+//!   stood still for longer than the fuse the second part finds the beats that have come meanwhile.
+//! * `w` ends what the session has started, by [`MEMBERS`]: TERM, a look every tenth of a second, KILL until nobody was
+//!   found twice in a row, since a process that forks and ends may be missed once. Without `/proc`, whoever `ps` shows
+//!   below the session's server.
+//! * `d` burns: `w`, then the server. Should the node have no process left for `w`, which ends a dash, the server is
+//!   ended in the shell's own end.
+//! * After each beat `o` notes the children of the server, each of which sshd gives a session of its own: when the server
+//!   has died, its children are not known any more. That is a read and no fork. Not every kernel lists children
+//!   (`CONFIG_PROC_CHILDREN`); without it, who has neither the environment nor a living server is not found.
+//! * `end` is `w` alone, and how many are left is told.
+//! * PIPE and HUP are ignored: who dies of an answer that nobody takes ends nothing.
 
 use heartline_core::Fuse;
 
+use super::Duty;
+use crate::far::MEMBERS;
+
 /// The exec request that starts a guard.
-pub(super) fn request(token: &str, fuse: Fuse) -> String {
-    format!("exec sh -c '{GUARD}' {NAME} {token} {}", fuse.as_secs())
+pub fn guard_request(token: &str, fuse: Fuse, duty: Duty) -> String {
+    let fuse = fuse.as_secs();
+    match duty {
+        Duty::Session => format!("exec sh -c '{FIND}{SESSION}' {NAME} {token} {fuse}"),
+        Duty::All => format!(
+            "exec sh -c '{JOIN}' {NAME} '{FIND}' '{MEMBERS}' '{OTHERWISE}' '{ALL}' {token} {fuse}"
+        ),
+    }
 }
 
 /// The options before a key in `authorized_keys` (OpenSSH 7.2 and later) by which that key has the right to beat and
 /// nothing else: whatever it asks for, the guard runs.
 pub fn forced_command() -> String {
-    let command = format!("exec sh -c '{ARGUMENTS}{GUARD}' {NAME}");
+    let command = format!("exec sh -c '{ARGUMENTS}{FIND}{SESSION}' {NAME}");
     format!("restrict,command=\"{}\"", command.replace('"', "\\\""))
 }
 
 /// The last two words of what was asked for, as arguments.
 const ARGUMENTS: &str = "set -f;set -- $SSH_ORIGINAL_COMMAND;while [ $# -gt 2 ];do shift;done;";
 
-const GUARD: &str = concat!(
+/// Joins the four words of a long script, and leaves the rest as arguments.
+const JOIN: &str = r#"a=$1$2$3$4;shift 4;eval "$a""#;
+
+/// The fuse, and whom to end.
+const FIND: &str = concat!(
     "exec 2>/dev/null;set -f;LC_ALL=C;v=$2;",
     "case $v in [1-9]*);;*)exit;;esac;",
     "while [ $v ];do case $v in [0-9]*)v=${v#?};;*)exit;;esac;done;",
@@ -50,6 +80,10 @@ const GUARD: &str = concat!(
     "[ $c ]||{ h=;[ $p = $PPID ]||{ echo;echo $1 n;exit;};};",
     "kill -0 $p||{ echo;echo $1 k;exit;};",
     "e(){ [ $h ]&&{ f||exit;};kill -$1 $p;};",
+);
+
+/// Ends the session.
+const SESSION: &str = concat!(
     "u(){ read s x </proc/uptime||s=$SECONDS.00;s=${s%.*}${s#*.};};",
     "(read -t 1 x </dev/null);r=$?;u;",
     "if [ $r -ne 2 ]&&[ $s -gt 0 ];then n=$(($2-1));echo;echo $1 t;",
@@ -61,6 +95,36 @@ const GUARD: &str = concat!(
     "sleep 1& e TERM;wait $! ;e KILL)</dev/null >/dev/null& w=$! ;",
     "echo;echo $1 s;while read x;do kill -USR1 $w||break;echo $x;done;kill $w",
 );
+
+/// The far session's name. Without `/proc`, `z` by `ps`: the processes below the session's server, but for the guard's. Those who have lost their parent are not found.
+const OTHERWISE: &str = concat!(
+    "I=;X=${SSH_CONNECTION%%UNKNOWN*};C=SSH_CONNECTION=$X;export LC_ALL;",
+    "if [ $h ];then g $$;O=$d;g $p;S=$t;read -r K </proc/sys/kernel/random/boot_id;",
+    "[ \"$K\" ]&&[ \"$X\" ]&&I=\"$p $S $K $X\";",
+    "else z(){ k=$1 n=0 r=\" $p \" c=1 y=$(ps -A -o pid= -o ppid=);",
+    "while [ $c ];do c=;set -- $y;while [ $# -gt 1 ];do ",
+    "case \"$r\" in *\" $1 \"*);;*\" $2 \"*)[ $1 = $$ ]||{ r=\"$r$1 \";c=1;};;esac;shift 2;done;done;",
+    "for i in ${r#\" $p \"};do n=$((n+1));s;done;[ $n -gt 0 ];};fi;",
+);
+
+/// Ends everything the session has started, then the session.
+const ALL: &str = concat!(
+    "w(){ z TERM&&for j in 1 2 3 4;do sleep .1||{ sleep 1;break;};z||break;done;",
+    "for j in 1 2 3 4 5 6 7 8 9 10;do z KILL||z KILL||break;done;};",
+    "d(){ trap \"e KILL\" 0;w;e TERM;for j in 1 2 3 4 5 6 7 8 9 10;do ",
+    "sleep .1||{ sleep 1;break;};[ $h ]&&{ f||exit;};kill -0 $p||exit;done;e KILL;exit;};",
+    "o(){ y=;read -r y </proc/$p/task/$p/children;[ \"$y\" ]&&W=\" $y \";};",
+    "trap \"\" PIPE HUP;",
+    "if echo|(read -t 1 x);then o=$(($2-1));echo;echo $1 T $I;",
+    "while read -t $o x||read -t 1 x;do [ \"$x\" = end ]&&{ w;echo e $n;exit;};echo $x;o;done;d;fi;",
+    "trap \"\" USR1;",
+    "(k(){ kill -9 $! ;exit;};trap k TERM;trap b=1 USR1;b=1;",
+    "while [ $b ];do b=;sleep $2& while kill -0 $! ;do wait $! ;done;done;",
+    "trap \"\" USR1;trap exit TERM;d)</dev/null >/dev/null& v=$! ;",
+    "echo;echo $1 S $I;while read x;do ",
+    "[ \"$x\" = end ]&&{ kill $v;w;echo e $n;exit;};kill -USR1 $v||exit;echo $x;o;done;kill $v;d",
+);
+
 /// What `ps` shows of it, before its arguments.
 const NAME: &str = "heartline-guard";
 
@@ -79,14 +143,18 @@ mod tests {
 
     #[test]
     fn every_login_shell_leaves_it_alone() {
-        let request = request("0123456789abcdef0123456789abcdef", fuse());
-        assert_eq!(request.matches('\'').count(), 2, "{request}");
-        assert!(!request.contains(['\\', '\n', '`']), "{request}");
-        let blank_follows = |(at, _)| request[at + 1..].starts_with(' ');
-        assert!(request.match_indices('!').all(blank_follows), "{request}");
-        assert!(request.is_ascii());
-        // The longest word of an old csh (BUFSIZ).
-        assert!(GUARD.len() < 1_024, "{}", GUARD.len());
+        for duty in [Duty::Session, Duty::All] {
+            let request = guard_request("0123456789abcdef0123456789abcdef", fuse(), duty);
+            let quoted = if duty == Duty::All { 5 } else { 1 };
+            assert_eq!(request.matches('\'').count(), quoted * 2, "{request}");
+            assert!(!request.contains(['\\', '\n', '`']), "{request}");
+            let blank_follows = |(at, _)| request[at + 1..].starts_with(' ');
+            assert!(request.match_indices('!').all(blank_follows), "{request}");
+            assert!(request.is_ascii());
+            // The longest word of an old csh (BUFSIZ).
+            let longest = request.split('\'').map(str::len).max().unwrap();
+            assert!(longest < 1_024, "{longest} {request}");
+        }
     }
 
     #[test]

@@ -4,6 +4,7 @@
 //! session's own beats.
 
 use std::pin::pin;
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, PoisonError, Weak};
 use std::time::Duration;
 
@@ -16,8 +17,8 @@ use tokio::time::{Instant, sleep, sleep_until, timeout};
 use tracing::debug;
 
 use super::dialogue::{Dialogue, Meant};
-use super::script;
-use super::{Guard, GuardRule, Known, Unguarded};
+use super::script::guard_request;
+use super::{Duty, Guard, GuardRule, Known, Settled, Stage, Unguarded};
 use crate::escape::escape;
 use crate::handler::{Listener, SharedLearnt};
 
@@ -33,6 +34,8 @@ pub(crate) struct Guarding {
 enum End {
     /// There is no use in another.
     Unfit(Unguarded),
+    /// It has ended everything, as it was asked to, but for so many.
+    Done(u32),
     /// It was closed, when nothing had passed for this long.
     Closed(Duration),
 }
@@ -45,32 +48,38 @@ impl Guarding {
         rule: GuardRule,
     ) -> Guard {
         let (tell, end) = oneshot::channel();
-        let (guard, known) = Guard::new(end);
+        let (guard, known) = Guard::new(rule, end);
         let task = Self {
             session,
             learnt,
             rule,
-            known,
+            known: Arc::clone(&known),
         };
         tokio::spawn(async move {
-            if let Some(why) = task.run().await {
-                let _ = tell.send(why);
-            }
+            let stage = match task.run().await {
+                Some(End::Done(left)) => Stage::Ended(left),
+                None | Some(End::Closed(_)) => Stage::Settled(Settled::Over),
+                Some(End::Unfit(why)) => {
+                    let _ = tell.send(why.clone());
+                    Stage::Settled(Settled::Cannot(why))
+                }
+            };
+            known.stage.send_replace(stage);
         });
         guard
     }
 
-    /// Keeps a guard until the session is over; or says why there can be none.
-    async fn run(self) -> Option<Unguarded> {
-        let mut period = self.rule.fuse.period();
+    /// Keeps a guard until the session is over; or says how it came that there is none any more.
+    async fn run(self) -> Option<End> {
+        let mut period = self.period();
         let mut times = 0;
         loop {
             let begun = Instant::now();
             let end = self.hold(period).await;
             self.known.set_holds(false);
             let after = match end? {
-                End::Unfit(why) => return Some(why),
                 End::Closed(after) => after,
+                end => return Some(end),
             };
             // One that lasted was ended by somebody who had a reason; that says nothing of the next.
             if begun.elapsed() > self.rule.fuse.as_duration() * LASTED {
@@ -78,30 +87,36 @@ impl Guarding {
             }
             times += 1;
             if times >= MOST {
-                return Some(Unguarded::Lost { times, after });
+                return Some(End::Unfit(Unguarded::Lost { times, after }));
             }
             debug!(?after, "The guard's channel was closed; another is opened.");
             // As a `ChannelTimeout` does. One that is used more often lives on.
             period = period.min((after / 3).max(SHORTEST));
             sleep(PAUSE).await;
+            if self.known.is_asked.load(Ordering::Acquire) {
+                return Some(End::Closed(after));
+            }
         }
     }
 
     /// Holds one guard; none, when the session is over.
     async fn hold(&self, period: Duration) -> Option<End> {
         let deadline = Instant::now() + self.rule.patience;
-        let channel = match self.open().await? {
+        let opened = open_channel(&self.session, &self.learnt, self.rule.patience).await;
+        let channel = match opened? {
             Ok(channel) => channel,
             Err(why) => return Some(End::Unfit(why)),
         };
         let (mut read, write) = channel.split();
         let mut talk = Talk::new(&self.rule)?;
-        let request = script::request(&talk.token, self.rule.fuse);
+        let request = guard_request(&talk.token, self.rule.fuse, self.rule.duty);
         write.exec(true, request).await.ok()?;
         let mut next = deadline;
         let mut sending = pin!(Once::terminated());
+        let mut is_told = false;
         loop {
-            let is_idle = sending.is_terminated();
+            let is_sending = !sending.is_terminated();
+            let is_idle = !is_sending && !is_told;
             tokio::select! {
                 message = read.wait() => {
                     let was_ready = talk.dialogue.is_ready();
@@ -126,27 +141,22 @@ impl Guarding {
                         sending.set(write.data_bytes(beat).fuse());
                     }
                 }
-                sent = sending.as_mut(), if !is_idle => sent.ok()?,
+                () = self.known.asked.notified(), if is_idle && talk.dialogue.is_ready() => {
+                    // It beats no more: the guard reads nothing until it has done that, and then never.
+                    is_told = true;
+                    sending.set(write.data_bytes(talk.dialogue.end()).fuse());
+                }
+                sent = sending.as_mut(), if is_sending => sent.ok()?,
             }
         }
     }
 
-    /// A channel; none, when the session is over.
-    async fn open(&self) -> Option<Result<Channel<Msg>, Unguarded>> {
-        let handle = self.session.upgrade()?;
-        let opened = timeout(self.rule.patience, handle.channel_open_session()).await;
-        match opened {
-            Ok(Ok(channel)) => Some(Ok(channel)),
-            Ok(Err(Error::ChannelOpenFailure(_))) => {
-                let mut learnt = self.learnt.lock().unwrap_or_else(PoisonError::into_inner);
-                let why = learnt.channel_refusal.take().unwrap_or_default();
-                Some(Err(Unguarded::NoChannel { why }))
-            }
-            Ok(Err(_)) => None,
-            Err(_) => {
-                let after = self.rule.patience;
-                Some(Err(Unguarded::Mute { after }))
-            }
+    /// Between two beats. What a guard of everything ends late is more than a session.
+    fn period(&self) -> Duration {
+        let period = self.rule.fuse.period();
+        match self.rule.duty {
+            Duty::Session => period,
+            Duty::All => period.min(LONGEST),
         }
     }
 }
@@ -165,11 +175,9 @@ struct Talk {
 impl Talk {
     /// None, where the system gives no random numbers.
     fn new(rule: &GuardRule) -> Option<Self> {
-        let mut bytes = [0; 16];
-        getrandom::fill(&mut bytes).ok()?;
-        let token = format!("{:032x}", u128::from_ne_bytes(bytes));
+        let token = new_token()?;
         Some(Self {
-            dialogue: Dialogue::new(token.clone()),
+            dialogue: Dialogue::new(token.clone(), rule.duty),
             token,
             rule: *rule,
             passed: rule.clock.now(),
@@ -185,21 +193,22 @@ impl Talk {
                 self.passed = now;
                 let meant = self.dialogue.take_in(now, &data);
                 meant.into_iter().find_map(|meant| match meant {
-                    Meant::Ready(method) => {
-                        debug!(?method, fuse = %self.rule.fuse, "A guard holds the fuse.");
-                        known.set_holds(true);
+                    Meant::Ready(hello) => {
+                        debug!(method = ?hello.method, fuse = %self.rule.fuse, "A guard holds the fuse.");
+                        known.said(hello);
                         None
                     }
                     Meant::Echo(round_trip) => {
                         known.echo(now, round_trip);
                         None
                     }
+                    Meant::Ended(left) => Some(End::Done(left)),
                     Meant::Unfit(why) => Some(End::Unfit(why)),
                 })
             }
             ChannelMsg::ExtendedData { data, .. } => match self.dialogue.waste(data.len())? {
                 Meant::Unfit(why) => Some(End::Unfit(why)),
-                Meant::Ready(_) | Meant::Echo(_) => None,
+                Meant::Ready(_) | Meant::Echo(_) | Meant::Ended(_) => None,
             },
             ChannelMsg::Failure => Some(End::Unfit(Unguarded::NotRun)),
             ChannelMsg::ExitStatus { exit_status } => {
@@ -232,12 +241,41 @@ impl Talk {
     }
 }
 
+/// A channel; none, when the session is over.
+pub(crate) async fn open_channel(
+    session: &Weak<Handle<Listener>>,
+    learnt: &SharedLearnt,
+    patience: Duration,
+) -> Option<Result<Channel<Msg>, Unguarded>> {
+    let handle = session.upgrade()?;
+    let opened = timeout(patience, handle.channel_open_session()).await;
+    match opened {
+        Ok(Ok(channel)) => Some(Ok(channel)),
+        Ok(Err(Error::ChannelOpenFailure(_))) => {
+            let mut learnt = learnt.lock().unwrap_or_else(PoisonError::into_inner);
+            let why = learnt.channel_refusal.take().unwrap_or_default();
+            Some(Err(Unguarded::NoChannel { why }))
+        }
+        Ok(Err(_)) => None,
+        Err(_) => Some(Err(Unguarded::Mute { after: patience })),
+    }
+}
+
+/// What nobody there can know. None, where the system gives no random numbers.
+pub(crate) fn new_token() -> Option<String> {
+    let mut bytes = [0; 16];
+    getrandom::fill(&mut bytes).ok()?;
+    Some(format!("{:032x}", u128::from_ne_bytes(bytes)))
+}
+
 /// So often in a row a guard's channel may be closed.
 const MOST: u32 = 5;
 /// So many fuses after its beginning a guard has lasted.
 const LASTED: u32 = 10;
 /// Between two channels: `UnusedConnectionTimeout` is counted in seconds, so this is in time for any of them.
 const PAUSE: Duration = Duration::from_millis(200);
+/// Between two beats of a guard of everything.
+const LONGEST: Duration = Duration::from_secs(1);
 /// Between two beats where channels are closed early: `ChannelTimeout` is counted in seconds too.
 const SHORTEST: Duration = Duration::from_millis(250);
 const MAX_NAME: usize = 40;

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use heartline_core::{Cause, Failure, Fuse, Timing};
 
-use super::{Guard, GuardRule, Unguarded};
+use super::{Duty, Guard, GuardRule, Unguarded};
 use crate::clock::Clock;
 use crate::session::Session;
 
@@ -44,6 +44,7 @@ impl Tries {
         let fuse = self.fuse.filter(|_| self.are_wanted())?;
         Some(session.guard(GuardRule {
             fuse,
+            duty: Duty::Session,
             patience: self.patience,
             clock,
         }))

@@ -1,0 +1,42 @@
+//! Who belongs to a session, in POSIX sh: shared by the guard, who ends them, and the inspector, who counts them.
+//!
+//! One word of a request, by the rules of `guard/script.rs`. It is given, in variables:
+//! * `p` and `S`, the process of the session's server and its start (field 22 of `/proc/PID/stat`);
+//! * `C`, `SSH_CONNECTION=` and the four words of it, which sshd sets for each session and which no two have at a time;
+//! * `O`, its own session's id, whose processes are left alone.
+//!
+//! It defines:
+//! * `g PID` reads state, parent, session and start into `s q d t`. A process names itself as it likes, in blanks, brackets
+//!   and lines, so all lines are read and what counts is what follows the last bracket. The start is compared by a
+//!   difference: mksh counts in 32 bits.
+//! * `f`: is the server still there?
+//! * `z [SIGNAL]` finds all who belong to the session, signals each, counts them in `n`, and says whether there are any.
+//!   A stopped process gets TERM only when it is continued.
+//!
+//! To it belongs who is no zombie, has not begun before the server, and has either `C` in its environment, which stays with
+//! those that made a session of their own, or a session id that a child of the server has, or had when it was last looked at
+//! (`W`; an id that nobody has any more is forgotten, since it may come again). An sshd that has just forked for a
+//! channel still has the session of all other sshds (`E`): that one is nobody's.
+//!
+//! `grep` chooses whom to look at closer, in one go: a shell reads byte by byte. A node that has no `grep` ends nothing by it.
+
+/// See the module.
+pub(crate) const MEMBERS: &str = concat!(
+    "N=$(echo;echo .);N=${N%.} W=\" \";",
+    "g(){ l=;while read -r x;do l=\"$l $x\";done </proc/$1/stat;",
+    "set -- ${l##*) };s=$1 q=$2 d=$4 t=${20};[ \"$t\" ];};",
+    "f(){ g $p&&[ $t = $S ]&&case $s in [ZX])return 1;;esac;};",
+    "s(){ [ $k ]&&kill -$k $i;[ \"$k\" = TERM ]&&kill -CONT $i;};",
+    "m(){ set +f;grep -l \"$@\" /proc/[0-9]*/stat;};",
+    "z(){ k=$1 n=0 r=\" \" U=\" \";",
+    "f&&{ E=$d;for y in $(m \") . $p \");do y=${y%/*};g ${y##*/}&&[ $q = $p ]&&",
+    "case \"$d$W\" in $E\" \"*|*\" $d \"*);;*)W=\"$W$d \";;esac;done;};",
+    "set --;for y in $W;do set -- \"$@\" -e \") . [0-9]* [0-9-]* $y \";done;",
+    "for y in $([ $1 ]&&m \"$@\";set +f;grep -lF \"$C\" /proc/[0-9]*/environ);do ",
+    "y=${y%/*};i=${y##*/};case \"$r\" in *\" $i \"*)continue;;esac;r=\"$r$i \";",
+    "g $i||continue;case $s in [ZX])continue;;esac;",
+    "[ $i = $p ]||[ $d = $O ]||[ $((t-S)) -lt 0 ]&&continue;",
+    "case \"$W\" in *\" $d \"*)U=\"$U$d \";;",
+    "*)case \"$N$(tr \"[:cntrl:]\" \"$N\" </proc/$i/environ)$N\" in *\"$N$C$N\"*);;*)continue;;esac;;esac;",
+    "n=$((n+1));s;done;W=$U;[ $n -gt 0 ];};",
+);
