@@ -8,7 +8,7 @@
 //! * [`line`](mod@line): one line's life: dialing, up, suspect, down, backing off; what to do next and what to tell.
 //! * [`node`]: the verdict on a node, a pure function of its lines and of the watcher's own health.
 //! * [`explain`](mod@explain): what the keepalive settings of ssh, sshd and others really do.
-//! * [`cause`], [`event`], [`timing`], [`fuse`], [`time`], [`timer`]: the words they share.
+//! * [`cause`], [`event`], [`timing`], [`fuse`], [`lease`], [`time`], [`timer`]: the words they share.
 //!
 //! A panic in this crate means a bug in this crate.
 
@@ -18,6 +18,7 @@ pub mod cause;
 pub mod event;
 pub mod explain;
 pub mod fuse;
+pub mod lease;
 pub mod line;
 pub mod node;
 pub mod time;

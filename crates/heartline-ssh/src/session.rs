@@ -226,7 +226,7 @@ impl Session for RusshSession {
 
     fn guard(&self, rule: GuardRule) -> Guard {
         let learnt = Arc::clone(&self.learnt);
-        Guarding::start(Arc::downgrade(&self.handle), learnt, rule)
+        Guarding::start(Arc::downgrade(&self.handle), learnt, self.brake(), rule)
     }
 
     fn exec(&self, request: ExecRequest) -> Executing {

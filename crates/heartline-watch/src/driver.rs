@@ -30,7 +30,12 @@ pub(crate) enum Command {
     Retarget(Arc<Target>),
     /// The operator's pause, or its end.
     Pause(bool),
+    /// Something to do with the session that stands, or with the next one.
+    Use(Use),
 }
+
+/// What somebody does with a session.
+pub(crate) type Use = Box<dyn FnOnce(&dyn Session) + Send>;
 
 /// Where a driver tells what happened.
 pub(crate) struct Told {
@@ -67,6 +72,12 @@ pub(crate) struct Driver {
     pace: Pace,
     /// A session is in doubt, or rises.
     hurry: Option<Hurry>,
+    /// Those who wait for a session.
+    uses: Vec<Use>,
+    /// How often it may still dial; none: for ever.
+    dials_left: Option<u32>,
+    /// When its session was last found deaf.
+    deaf: Option<Moment>,
 }
 
 type Dial = Pin<Box<dyn Future<Output = Result<Established, Failure>> + Send>>;
@@ -120,6 +131,17 @@ impl Driver {
             asleep: None,
             pace,
             hurry: None,
+            uses: Vec::new(),
+            dials_left: None,
+            deaf: None,
+        }
+    }
+
+    /// One that dials once, and is over when its session is.
+    pub(crate) fn once(self) -> Self {
+        Self {
+            dials_left: Some(1),
+            ..self
         }
     }
 
@@ -134,7 +156,7 @@ impl Driver {
         let timer = sleep_until(Instant::now());
         tokio::pin!(timer);
         loop {
-            if self.carry_out().await.is_err() {
+            if self.carry_out().await.is_err() || self.is_done() {
                 break;
             }
             let due = self.line.poll_timeout();
@@ -269,8 +291,18 @@ impl Driver {
         self.events.send(told).await.map_err(|_| ())
     }
 
+    fn is_done(&self) -> bool {
+        self.dials_left == Some(0) && self.dial.is_none() && self.live.is_none()
+    }
+
     fn begin_dial(&mut self) {
         self.live = None;
+        self.deaf = None;
+        match &mut self.dials_left {
+            Some(0) => return,
+            Some(left) => *left -= 1,
+            None => {}
+        }
         self.progress = Arc::default();
         let (dialer, target) = (Arc::clone(&self.dialer), Arc::clone(&self.target));
         let progress: Arc<dyn Progress> = Arc::clone(&self.progress) as _;
@@ -285,6 +317,9 @@ impl Driver {
         match result {
             Ok(Established { session, ended }) => {
                 // A guard's channel is one.
+                for once in self.uses.drain(..) {
+                    once(&*session);
+                }
                 let held = !self.guards.are_wanted() && self.holding.is_needed();
                 if held {
                     session.hold_channel();
@@ -368,8 +403,25 @@ impl Driver {
                 }
             }
         }
+        self.excuse_the_deaf();
         let now = self.now();
         self.line.handle_timeout(now);
+    }
+
+    /// While nothing is read of a session its silence is our own doing. The kernel still ends one whose peer acknowledges
+    /// nothing.
+    fn excuse_the_deaf(&mut self) {
+        let is_deaf = self
+            .live
+            .as_ref()
+            .is_some_and(|live| live.session.is_deaf());
+        if let Some(life) = self.line.last_life().filter(|_| is_deaf) {
+            let now = self.now();
+            let since = self.deaf.map_or(life, |deaf| deaf.max(life));
+            self.line
+                .handle(now, Observation::Stalled(now.saturating_since(since)));
+            self.deaf = Some(now);
+        }
     }
 
     fn see_progress(&mut self) {
@@ -392,6 +444,10 @@ impl Driver {
             }
             Command::Pause(true) => self.see(Observation::Pause),
             Command::Pause(false) => self.see(Observation::Resume),
+            Command::Use(once) => match &self.live {
+                Some(live) => once(&*live.session),
+                None => self.uses.push(once),
+            },
         }
     }
 

@@ -9,6 +9,8 @@
 //!                   told: what a reader sees, as JSON or text
 //! ```
 //!
+//! A line whose session somebody uses (`run`) has a driver without an engine: [`solo`].
+//!
 //! A driver turns sockets into observations and carries out actions; it decides nothing. The engine keeps every line's
 //! last event, judges nodes by the pure function in core, and tells. Reading the configuration, and what a line of
 //! output looks like, are here because every front end shares them; printing is not.
@@ -23,10 +25,12 @@ mod pace;
 pub mod plan;
 mod pulse;
 pub mod request;
+pub mod solo;
 pub mod status_socket;
 pub mod told;
 
 pub use engine::{Engine, EngineError, Snapshot};
 pub use plan::{LinePlan, NodePlan, Plan, PlanError};
 pub use request::{NodeRequest, plan as make_plan};
+pub use solo::{Lost, Solo};
 pub use told::{FuseTold, LineBrief, LineTold, NodeBrief, NodeTold, Told};

@@ -11,6 +11,7 @@ use heartline_watch::config::parse_duration;
 use crate::demo::DemoArgs;
 use crate::explain::ExplainArgs;
 use crate::flags::{NodeFlags, OneNode};
+use crate::run::RunArgs;
 use crate::serve::ServeArgs;
 use crate::words;
 
@@ -39,6 +40,8 @@ pub(crate) enum Command {
     Check(CheckArgs),
     /// Return when a node is up, or down
     Wait(WaitArgs),
+    /// Run a command on a node that dies with the connection
+    Run(Box<RunArgs>),
     /// An SSH endpoint that answers beats and nothing else
     Serve(ServeArgs),
     /// What keepalive settings really do
@@ -163,15 +166,15 @@ impl Cli {
             let what: Vec<_> = lines.take_while(|line| !line.is_empty()).collect();
             let what = what.join(" ");
             let what = what.trim_start_matches("error: ");
-            let command = std::env::args_os().nth(1);
-            let is_check = command.is_some_and(|command| command == "check");
             let mend = tip.unwrap_or("see heartline --help");
             words::complain(&anyhow::anyhow!("{what}; {mend}"));
-            std::process::exit(if is_check {
-                UNKNOWN.into()
-            } else {
-                USAGE.into()
-            });
+            let command = std::env::args_os().nth(1);
+            let code = match command.as_ref().and_then(|command| command.to_str()) {
+                Some("check") => UNKNOWN,
+                Some("run") => FAILED,
+                _ => USAGE,
+            };
+            std::process::exit(code.into());
         })
     }
 
@@ -180,6 +183,7 @@ impl Cli {
     pub(crate) fn usage_code(&self) -> u8 {
         match self.command {
             Command::Check(_) => UNKNOWN,
+            Command::Run(_) => FAILED,
             _ => USAGE,
         }
     }
@@ -190,6 +194,7 @@ impl Cli {
             Command::Watch(args) => args.flags.verbosity(),
             Command::Check(args) => args.node.flags.verbosity(),
             Command::Wait(args) => args.node.flags.verbosity(),
+            Command::Run(args) => args.node.flags.verbosity(),
             Command::Serve(args) => args.verbosity(),
             Command::Explain(_)
             | Command::Demo(_)
@@ -204,6 +209,8 @@ impl Cli {
 const USAGE: u8 = 2;
 /// `check` could not tell.
 const UNKNOWN: u8 = 3;
+/// `run`, as ssh: all other codes are the command's.
+const FAILED: u8 = 255;
 
 const WATCH_HELP: &str = "\
 SIGHUP reads the configuration again and lets lines that had given up try again; lines that did not change keep their

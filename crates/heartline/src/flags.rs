@@ -8,7 +8,7 @@ use heartline_ssh::settings::{Family, Invocation, LineOverride};
 use heartline_watch::config::{TimingEntry, parse_duration};
 
 /// One node and how to reach it.
-#[derive(Debug, Args)]
+#[derive(Clone, Debug, Args)]
 pub(crate) struct OneNode {
     /// [user@]host[:port], ssh://…, a Host of ssh_config, or a node of heartline.toml
     #[arg(value_name = "NODE")]
@@ -18,7 +18,7 @@ pub(crate) struct OneNode {
 }
 
 /// How to reach nodes and how often to ask.
-#[derive(Debug, Args)]
+#[derive(Clone, Debug, Args)]
 pub(crate) struct NodeFlags {
     /// The nodes' file [default: ./heartline.toml, else in `$XDG_CONFIG_HOME/heartline`, else in /etc/heartline]
     #[arg(short = 'c', long, value_name = "FILE")]
@@ -73,7 +73,7 @@ impl TimingFlags {
 }
 
 /// ssh's own.
-#[derive(Debug, Args)]
+#[derive(Clone, Debug, Args)]
 #[command(next_help_heading = "As in ssh")]
 struct SshFlags {
     /// Port

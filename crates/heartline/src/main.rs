@@ -19,6 +19,7 @@ mod limits;
 mod logging;
 mod man;
 mod printer;
+mod run;
 mod serve;
 mod wait;
 mod watch;
@@ -37,6 +38,7 @@ fn main() -> ExitCode {
         Command::Watch(args) => watch::run(args),
         Command::Check(args) => check::run(args),
         Command::Wait(args) => wait::run(args),
+        Command::Run(args) => run::run(*args),
         Command::Serve(args) => serve::run(args),
         Command::Demo(args) => demo::run(args),
         Command::Explain(args) => explain::run(&args),

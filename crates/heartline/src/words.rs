@@ -154,7 +154,8 @@ fn why(state: &str, cause: Option<Cause>) -> String {
     cause.map_or_else(|| state.to_owned(), |cause| format!("{state} ({cause})"))
 }
 
-fn clock(t: jiff::Timestamp) -> String {
+/// The time of day, here.
+pub(crate) fn clock(t: jiff::Timestamp) -> String {
     let local = t.to_zoned(jiff::tz::TimeZone::system());
     local.strftime("%H:%M:%S%.3f").to_string()
 }
@@ -175,7 +176,7 @@ fn paint(state: &str, coloured: bool) -> String {
 }
 
 /// Names come from arguments and files; they too are made fit for a terminal.
-fn plain(name: &str) -> String {
+pub(crate) fn plain(name: &str) -> String {
     escape(name.as_bytes(), MAX_NAME)
 }
 

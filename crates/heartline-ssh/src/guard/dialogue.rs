@@ -101,6 +101,16 @@ impl Dialogue {
         Some(format!("{}\n", self.number).into_bytes())
     }
 
+    /// What to send as a beat that wants no answer, while none can be heard.
+    pub(super) fn quiet_beat() -> Vec<u8> {
+        b"q\n".to_vec()
+    }
+
+    /// What to send for everything to be signalled.
+    pub(super) fn signal(name: &str) -> Vec<u8> {
+        format!("s {name}\n").into_bytes()
+    }
+
     /// What to send for everything to be ended.
     pub(super) fn end(&mut self) -> Vec<u8> {
         self.is_ending = true;

@@ -10,8 +10,9 @@
 //! It is apart from the session's own beats: those go on whatever the guard does, also while its channel's window is full.
 //! Where no guard can work, [`Unguarded`] says why, and the session goes on without a fuse; [`Tries`] remembers it.
 
+use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
@@ -99,8 +100,10 @@ struct Known {
     is_timed: AtomicBool,
     far: OnceLock<FarSession>,
     stage: watch::Sender<Stage>,
-    /// Told when `is_asked` becomes true.
+    /// Told when something is asked of it.
     asked: Notify,
+    /// Signals that it is to pass on, oldest first.
+    signals: Mutex<VecDeque<&'static str>>,
     /// It was asked to end everything.
     is_asked: AtomicBool,
     /// When it last answered, in nanoseconds of the clock; 0: never.
@@ -224,6 +227,18 @@ impl Guard {
         }
     }
 
+    /// Asks it to signal everything the session has started, by a name without `SIG`; one of [`Duty::All`] does. Not told is
+    /// whether it was done.
+    pub fn signal(&self, name: &'static str) {
+        if self.rule.duty == Duty::All {
+            let mut signals = self.known.signals();
+            if signals.len() < MOST_SIGNALS {
+                signals.push_back(name);
+            }
+            self.known.asked.notify_one();
+        }
+    }
+
     /// Asks it to end now everything the session has started, and waits so long for it to say that it has; the session
     /// stays. It cannot be taken back: the guard ends with it, and no other is started, whoever drops this.
     pub async fn end(&self, patience: Duration) -> Ended {
@@ -257,7 +272,14 @@ impl Guard {
     }
 }
 
+/// Signals that wait for a guard that is not heard; the same ones again say nothing new.
+const MOST_SIGNALS: usize = 16;
+
 impl Known {
+    fn signals(&self) -> MutexGuard<'_, VecDeque<&'static str>> {
+        self.signals.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn new() -> Self {
         Self {
             holds: AtomicBool::default(),
@@ -265,6 +287,7 @@ impl Known {
             far: OnceLock::new(),
             stage: watch::Sender::new(Stage::Starting),
             asked: Notify::new(),
+            signals: Mutex::default(),
             is_asked: AtomicBool::default(),
             echoed: AtomicU64::default(),
             round_trip: AtomicU64::default(),

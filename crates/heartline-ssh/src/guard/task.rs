@@ -21,11 +21,13 @@ use super::script::guard_request;
 use super::{Duty, Guard, GuardRule, Known, Settled, Stage, Unguarded};
 use crate::escape::escape;
 use crate::handler::{Listener, SharedLearnt};
+use crate::wire::Brake;
 
 /// A guard's task.
 pub(crate) struct Guarding {
     session: Weak<Handle<Listener>>,
     learnt: SharedLearnt,
+    brake: Brake,
     rule: GuardRule,
     known: Arc<Known>,
 }
@@ -45,6 +47,7 @@ impl Guarding {
     pub(crate) fn start(
         session: Weak<Handle<Listener>>,
         learnt: SharedLearnt,
+        brake: Brake,
         rule: GuardRule,
     ) -> Guard {
         let (tell, end) = oneshot::channel();
@@ -52,6 +55,7 @@ impl Guarding {
         let task = Self {
             session,
             learnt,
+            brake,
             rule,
             known: Arc::clone(&known),
         };
@@ -137,11 +141,23 @@ impl Guarding {
                         return Some(End::Unfit(Unguarded::Mute { after }));
                     }
                     next = Instant::now() + period;
-                    if let Some(beat) = talk.dialogue.beat(self.rule.clock.now()) {
+                    if self.rule.duty == Duty::All && self.brake.holds() {
+                        sending.set(write.data_bytes(Dialogue::quiet_beat()).fuse());
+                    } else if let Some(beat) = talk.dialogue.beat(self.rule.clock.now()) {
                         sending.set(write.data_bytes(beat).fuse());
                     }
                 }
                 () = self.known.asked.notified(), if is_idle && talk.dialogue.is_ready() => {
+                    let signal = self.known.signals().pop_front();
+                    if let Some(name) = signal {
+                        // There may be more, or an end.
+                        self.known.asked.notify_one();
+                        sending.set(write.data_bytes(Dialogue::signal(name)).fuse());
+                        continue;
+                    }
+                    if !self.known.is_asked.load(Ordering::Acquire) {
+                        continue;
+                    }
                     // It beats no more: the guard reads nothing until it has done that, and then never.
                     is_told = true;
                     sending.set(write.data_bytes(talk.dialogue.end()).fuse());

@@ -1,0 +1,106 @@
+//! Nodes with the shells that are met in the field, and what is left on them.
+
+#![allow(dead_code, reason = "each test program uses a part of it")]
+
+use std::fs;
+use std::os::unix::fs::symlink;
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+use anyhow::Result;
+use lab::{Lab, Node, NodeSpec};
+
+use crate::watching::until;
+
+/// A shell that a node has, as `sh` and as login shell.
+pub(crate) struct Shell {
+    pub(crate) name: &'static str,
+    /// What it is as `sh`; none, if it is no POSIX shell.
+    sh: Option<&'static str>,
+    pub(crate) program: &'static str,
+    /// After how many fuses the far end goes at the latest.
+    pub(crate) fuses: u32,
+}
+
+/// Those that are a `sh`.
+pub(crate) const POSIX: [Shell; 4] = [
+    posix("dash", "/usr/bin/dash", 2),
+    posix("bash", "/usr/bin/bash", 1),
+    posix("ash", "/usr/bin/busybox", 1),
+    posix("mksh", "/usr/bin/mksh", 1),
+];
+
+/// Those that are none.
+pub(crate) const OTHERS: [Shell; 2] = [
+    other("tcsh", "/usr/bin/tcsh"),
+    other("fish", "/usr/bin/fish"),
+];
+
+const fn posix(name: &'static str, program: &'static str, fuses: u32) -> Shell {
+    Shell {
+        name,
+        sh: Some("sh"),
+        program,
+        fuses,
+    }
+}
+
+/// The machine's own `sh` comes after it.
+const fn other(name: &'static str, program: &'static str) -> Shell {
+    Shell {
+        name,
+        sh: None,
+        program,
+        fuses: 2,
+    }
+}
+
+/// A node with it; none, where it is not installed. The lines are for its `sshd_config`.
+pub(crate) fn node_with(lab: &Lab, shell: &Shell, lines: &str) -> Result<Option<Node>> {
+    if !PathBuf::from(shell.program).is_file() {
+        return Ok(None);
+    }
+    let folder = lab.dir().join(format!("bin-{}", shell.name));
+    fs::create_dir(&folder)?;
+    symlink(shell.program, folder.join(shell.name))?;
+    if let Some(sh) = shell.sh {
+        symlink(shell.program, folder.join(sh))?;
+    }
+    let config = format!("SetEnv PATH={}:/usr/bin:/bin\n{lines}", folder.display());
+    let login = folder.join(shell.name).display().to_string();
+    let spec = NodeSpec::new(shell.name).config(&config).shell(&login);
+    lab.node_with(&spec).map(Some)
+}
+
+/// Whether a guard runs there, by the name that it has given itself.
+pub(crate) fn is_guarded(node: &Node) -> bool {
+    let mut pids = node.user_processes().into_iter();
+    pids.any(|pid| {
+        let line = fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+        line.split(|byte| *byte == 0)
+            .any(|word| word == b"heartline-guard")
+    })
+}
+
+/// Whether no session and no process of its user is left there.
+pub(crate) fn is_clear(node: &Node) -> bool {
+    node.sessions().is_empty() && node.user_processes().is_empty()
+}
+
+/// Waits until nothing is left on any of them, and says after how long each was clear.
+pub(crate) fn clear_after<'a>(
+    nodes: impl Iterator<Item = &'a Node>,
+    begun: Instant,
+) -> Result<Vec<Duration>> {
+    let nodes: Vec<_> = nodes.collect();
+    let mut after = vec![None; nodes.len()];
+    until("nothing is left", || {
+        for (node, after) in nodes.iter().zip(&mut after) {
+            if after.is_none() && is_clear(node) {
+                *after = Some(begun.elapsed());
+            }
+        }
+        Ok(after.iter().all(Option::is_some))
+    })?;
+    Ok(after.into_iter().flatten().collect())
+}
