@@ -22,6 +22,8 @@ pub(crate) enum Command {
     Lines(LinesArguments),
     /// How late n lines are called down when their servers stop at once
     Stop(StopArguments),
+    /// How fast `heartline run` moves bytes and how soon it starts a command, beside ssh
+    Run(RunArguments),
     /// The floor's answering side; the bench starts it itself
     #[command(hide = true)]
     FloorPeer,
@@ -71,7 +73,37 @@ pub(crate) struct StopArguments {
     pub(crate) common: CommonArguments,
 }
 
-/// What both take.
+/// `bench run`.
+#[derive(Debug, Args)]
+pub(crate) struct RunArguments {
+    /// Bytes to move in each direction; with K, M or G: powers of 1024
+    #[arg(long, default_value = "1G", value_parser = size)]
+    pub(crate) bytes: u64,
+    /// By this cipher
+    #[arg(long, default_value = "chacha20-poly1305@openssh.com")]
+    pub(crate) cipher: String,
+    /// How often each moves them
+    #[arg(long, default_value = "3")]
+    pub(crate) rounds: usize,
+    /// How often each starts a command
+    #[arg(long, default_value = "15")]
+    pub(crate) starts: usize,
+    #[command(flatten)]
+    pub(crate) common: CommonArguments,
+}
+
+fn size(text: &str) -> Result<u64> {
+    let (digits, shift) = match text.strip_suffix(['K', 'M', 'G']) {
+        Some(digits) if text.ends_with('K') => (digits, 10),
+        Some(digits) if text.ends_with('M') => (digits, 20),
+        Some(digits) => (digits, 30),
+        None => (text, 0),
+    };
+    let number: u64 = digits.parse().context("bytes")?;
+    number.checked_mul(1 << shift).context("too many bytes")
+}
+
+/// What all take.
 #[derive(Debug, Args)]
 pub(crate) struct CommonArguments {
     /// Write the figures to this file too

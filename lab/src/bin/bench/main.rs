@@ -2,6 +2,7 @@
 //!
 //! * [`lines`] holds the same lines by one heartline, by one `ssh` process a line, and by the floor
 //!   below which no client can be, against the same servers, and prints the figures and ratios.
+//! * [`run`](mod@run) moves bytes through `heartline run` and through ssh in turn.
 //! * [`stop`] stops the servers of thousands of lines at once and prints when each was called down.
 //!
 //! The rest measures ([`measure`]), holds what is measured ([`watcher`], [`flock`], [`floor`],
@@ -18,6 +19,7 @@ mod interrupt;
 mod lines;
 mod measure;
 mod report;
+mod run;
 mod server;
 mod site;
 mod stop;
@@ -37,6 +39,7 @@ fn main() -> ExitCode {
         Command::FloorPeer => floor::peer::run(),
         Command::FloorClient(of) => floor::client::run(&of),
         Command::Lines(of) => prepare().and_then(|()| lines::run(&of)),
+        Command::Run(of) => prepare().and_then(|()| run::run(&of)),
         Command::Stop(of) => prepare().and_then(|()| stop::run(&of)),
     };
     match done {
