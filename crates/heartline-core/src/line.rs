@@ -394,12 +394,15 @@ impl Line {
         self.evidence.ssh.unanswered = self.evidence.ssh.unanswered.saturating_add(1);
     }
 
-    /// Half an interval after a beat is due; on a grid, since nothing hangs on its exactness and lines that look at their
-    /// sessions together wake the process once.
     fn doubt_after(&mut self, life: Moment) {
+        self.timers.set(Timer::Doubt, self.doubt_at(life));
+    }
+
+    /// Half an interval after a beat is due. To the nanosecond, as [`dozes`](Self::dozes) promises: one that is called by
+    /// the difference of two signs of life may not look late.
+    fn doubt_at(&self, life: Moment) -> Moment {
         let interval = self.timing.interval.as_duration();
-        let at = life + interval + interval / 2;
-        self.timers.set(Timer::Doubt, at.ceil_to(interval / 16));
+        life + interval + interval / 2
     }
 
     /// The bound has passed without a sign of life: both ends go, and the line is down.

@@ -41,13 +41,6 @@ impl Moment {
             None => self,
         }
     }
-
-    /// The first point at or after this one on a grid of `step`; this one when `step` is zero.
-    #[must_use]
-    pub fn ceil_to(self, step: Duration) -> Self {
-        let floor = self.floor_to(step);
-        if floor == self { self } else { floor + step }
-    }
 }
 
 impl Add<Duration> for Moment {
@@ -84,10 +77,5 @@ mod tests {
             Moment::at(Duration::from_millis(1_200))
         );
         assert_eq!(at.floor_to(Duration::ZERO), at);
-        assert_eq!(
-            at.ceil_to(Duration::from_millis(50)),
-            Moment::at(Duration::from_millis(1_250))
-        );
-        assert_eq!(at.ceil_to(Duration::from_millis(617)), at);
     }
 }

@@ -14,6 +14,10 @@ use watching::{GRACE, Watch, go_first};
 const NODES: usize = 120;
 /// `interval = "1s"`, `count = 1`.
 const BOUND: Duration = Duration::from_secs(2);
+/// Too few for ticks.
+const SLOW_NODES: usize = 24;
+/// `interval = "4s"`, `count = 1`.
+const SLOW_BOUND: Duration = Duration::from_secs(8);
 
 /// The promise for a fleet is 1.05 of the bound.
 #[test]
@@ -49,6 +53,35 @@ fn every_line_of_a_fleet_is_down_at_its_bound_and_up_again() -> Result<()> {
     each_node(&mut watch, "up")?;
     watch.running().terminate()?;
     assert_eq!(watch.ended()?.status.code(), Some(0));
+    Ok(())
+}
+
+/// What a driver that sleeps is late by may not grow with the interval: for a stall the end would be put off.
+#[test]
+fn every_slow_line_is_down_at_its_bound_too() -> Result<()> {
+    let Some(lab) = Lab::or_skip("every_slow_line") else {
+        return Ok(());
+    };
+    go_first()?;
+    let db1 = lab.node("db1")?;
+    let cable = lab.cable(&db1)?;
+    let mut config = String::from("[defaults]\ninterval = \"4s\"\ncount = 1\n");
+    for number in 0..SLOW_NODES {
+        let host = format!("line = [{{ host = \"{}\" }}]", cable.v4());
+        write!(config, "[[node]]\nname = \"n{number}\"\n{host}\n")?;
+    }
+    std::fs::write(watching::config_file(&lab), config)?;
+    let mut watch = Watch::start(&lab, "")?;
+    for number in 0..SLOW_NODES {
+        watch.node(&format!("n{number}"), "up")?;
+    }
+    watch.told_within(SLOW_BOUND)?;
+    watch.forget()?;
+    let cut = cable.inject(Fault::Silent(Direction::Both))?;
+    for number in 0..SLOW_NODES {
+        let down = watch.node(&format!("n{number}"), "down")?;
+        down.is_at_bound(SLOW_BOUND, cut)?;
+    }
     Ok(())
 }
 

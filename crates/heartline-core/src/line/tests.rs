@@ -485,6 +485,37 @@ proptest! {
         prop_assert!(after <= bound, "{:?} > {:?}", after, bound);
     }
 
+    /// What dozes may be called by the difference of two signs of life: that is neither early nor late, however slow the
+    /// line, and it is down at its bound.
+    #[test]
+    fn called_by_the_last_sign_of_life_of_a_doze_it_is_called_in_time(
+        interval in 100_u64..100_000,
+        count in 1_u32..4,
+        well in 0_u64..100_000,
+        lives in prop::collection::vec(1_u64..1_000_000_000, 1..10),
+    ) {
+        let mut bed = Bed::with(interval, count, Prober::Session);
+        bed.run_for(ms(well));
+        prop_assert!(bed.line.dozes());
+        let (due, life) = (bed.line.poll_timeout().unwrap(), bed.line.last_life().unwrap());
+        bed.peer = Peer::Silent;
+        let mut last = life;
+        for nanos in lives {
+            last = last + Duration::from_nanos(nanos);
+        }
+        bed.line.handle(last, Observation::Life);
+        prop_assert!(bed.line.dozes());
+        bed.now = due + last.saturating_since(life);
+        prop_assert_eq!(bed.line.poll_timeout(), Some(bed.now));
+        bed.line.handle_timeout(bed.now);
+        prop_assert_eq!(bed.line.state(), LineState::Suspect(Cause::Silent));
+        let bound = bed.line.bound();
+        bed.run_for(bound);
+        let down = bed.said.last().unwrap();
+        prop_assert_eq!(down.to, LineState::Down(Cause::Silent));
+        prop_assert_eq!(down.after, Some(bound));
+    }
+
     /// No order of observations makes it panic, or wait for nothing while it is neither resting nor paused.
     #[test]
     fn takes_any_observation_at_any_time(
