@@ -280,13 +280,15 @@ impl Line {
 
     /// Whether there is nothing to do until [`poll_timeout`](Self::poll_timeout), and nothing then either if a sign of life
     /// comes before: what it wants to be called for is put off by as much as that comes after the last one. Before
-    /// anything else is told it has then to be told of the last of them.
+    /// anything else is told it has then to be told of the last of them. After a stall that is not so until there is life
+    /// again, since the stall has put off what it wants to be called for.
     pub fn dozes(&self) -> bool {
         let is_settled = matches!(self.phase, Phase::Beating { rising: 0, .. });
         self.prober == Prober::Session
             && self.state == LineState::Up
             && is_settled
             && self.timers.only() == Some(Timer::Doubt)
+            && self.timers.at(Timer::Doubt) == self.last_life.map(|life| self.doubt_at(life))
     }
 
     /// Whether a beat is overdue, so that what TCP knows would explain the silence; the driver then reads it before it

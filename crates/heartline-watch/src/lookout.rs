@@ -82,7 +82,7 @@ impl Lookout {
                 return Some(sleeper.due);
             }
             let last = sleeper.heard.last();
-            if last > sleeper.life {
+            if last > sleeper.life && !sleeper.wake.is_closed() {
                 sleeper.due = sleeper.due + last.saturating_since(sleeper.life);
                 sleeper.life = last;
             } else {
@@ -150,6 +150,14 @@ mod tests {
         assert_eq!(lookout.look(at(250)), Some(at(350)));
         drop(woken);
         assert_eq!(lookout.look(at(350)), None);
+    }
+
+    #[test]
+    fn one_that_wakes_for_itself_is_forgotten_though_its_session_lives() {
+        let (lookout, heard) = (Lookout::default(), Arc::<Heard>::default());
+        drop(lookout.wake_at(at(150), at(0), Arc::clone(&heard)));
+        heard.hear(at(100));
+        assert_eq!(lookout.look(at(150)), None);
     }
 
     #[tokio::test(start_paused = true)]

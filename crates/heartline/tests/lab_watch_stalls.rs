@@ -47,6 +47,33 @@ fn stopped_for_twenty_seconds_it_calls_nobody_down() -> Result<()> {
     Ok(())
 }
 
+/// A stall that is over puts off nothing that comes later.
+#[test]
+fn once_beats_are_answered_again_a_stall_delays_no_end() -> Result<()> {
+    let Some(lab) = Lab::or_skip("a_stall_delays_no_end") else {
+        return Ok(());
+    };
+    go_first()?;
+    let db1 = lab.node("db1")?;
+    let cable = lab.cable(&db1)?;
+    let mut watch = Watch::start(&lab, &format!("db1 {TIMING}"))?;
+    watch.node("db1", "up")?;
+    watch.told_within(BOUND)?;
+    watch.forget()?;
+    watch.running().stop()?;
+    watch.told_within(BOUND * 5)?;
+    watch.running().cont()?;
+    nobody_down(&mut watch, BOUND * 3)?;
+    lived_on(&mut watch, &[&db1])?;
+
+    watch.forget()?;
+    let fault = cable.inject(Fault::Silent(Direction::Both))?;
+    let suspect = watch.line("db1", "10.77.1.2", "suspect")?;
+    let doubted = suspect.after()?;
+    ensure!(doubted < BOUND, "{}", suspect.json);
+    watch.node("db1", "down")?.is_at_bound(BOUND, fault)
+}
+
 /// Stops of every length, from what counts as ordinary lateness to several bounds, at every phase of the beat.
 /// `HEARTLINE_SEED` repeats a run.
 #[test]

@@ -270,6 +270,27 @@ fn it_dozes_in_health_only() {
     assert!(!Bed::new(1_000, 1).line.dozes(), "it probes itself");
 }
 
+/// What a stall has put off does not go by the last sign of life any more, but only until there is another.
+#[test]
+fn it_does_not_doze_after_a_stall_until_there_is_life() {
+    for is_told in [true, false] {
+        let mut bed = Bed::with(1_000, 1, Prober::Session);
+        bed.run_for(ms(5_300));
+        assert!(bed.line.dozes());
+        bed.now = bed.now + ms(10_000);
+        if is_told {
+            bed.line.handle(bed.now, Observation::Stalled(ms(10_000)));
+        } else {
+            bed.line.handle_timeout(bed.now);
+        }
+        bed.drain();
+        assert_eq!(bed.line.state(), LineState::Up);
+        assert!(!bed.line.dozes(), "the stall was told: {is_told}");
+        bed.line.handle(bed.now + ms(5), Observation::Life);
+        assert!(bed.line.dozes(), "the stall was told: {is_told}");
+    }
+}
+
 #[test]
 fn a_session_ended_by_the_peer_is_no_down_if_a_dial_brings_it_back() {
     let mut bed = Bed::new(5_000, 1);
