@@ -146,7 +146,10 @@ impl Watch {
                 biased;
                 failure = &mut ended => {
                     let failure = failure.unwrap_or_else(|_| Cause::ClosedByPeer.into());
-                    self.ended(&failure);
+                    // Once nobody uses it, it was we who ended it.
+                    if self.jump.strong_count() > 0 {
+                        self.ended(&failure);
+                    }
                     break;
                 }
                 why = poll_fn(|cx| unguarded(&mut self.guard, cx)) => self.unguarded(&why),

@@ -6,7 +6,7 @@ use std::fs;
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
-use lab::{Cable, Direction, Fault, Lab, Node};
+use lab::{Cable, Direction, Fault, Lab, Node, NodeSpec};
 use watching::{Watch, config_file, go_first, until};
 
 /// `--interval 400ms --count 1`.
@@ -113,6 +113,54 @@ fn lines_through_a_jump_host_share_its_connection_and_its_fate() -> Result<()> {
         })
         .with_context(|| node.name().to_owned())?;
     }
+    Ok(())
+}
+
+/// Each time the jump host's session is ended by us, for want of use, and says nothing of the jump host.
+#[test]
+fn a_target_that_refuses_costs_its_jump_host_no_fuse() -> Result<()> {
+    let Some(lab) = Lab::or_skip("a_target_that_refuses") else {
+        return Ok(());
+    };
+    let (gate, db1) = (lab.node("gate")?, lab.node("db1")?);
+    lab.cable(&gate)?;
+    lab.cable_from(gate.host(), &db1)?;
+    // Where nothing listens.
+    let words = format!("db1 --line 10.77.2.2,port=9,jump=gate {TIMING}");
+    let mut watch = Watch::start(&lab, &words)?;
+    watch.node_for("db1", "down", "refused")?;
+    until("some dials", || Ok(gate.logins()? >= 5))?;
+    watch.told_within(BOUND)?;
+    let complaints = watch.complaints();
+    ensure!(!complaints.contains("No fuse"), "{complaints}");
+    Ok(())
+}
+
+/// As a switch does: after some tries it is used without one.
+#[test]
+fn a_jump_host_that_ends_the_session_with_the_guard_is_asked_no_more() -> Result<()> {
+    let Some(lab) = Lab::or_skip("a_jump_host_that_ends_the_session") else {
+        return Ok(());
+    };
+    let gate = lab.node_with(&NodeSpec::new("gate").config("ForceCommand kill $PPID"))?;
+    let db1 = lab.node("db1")?;
+    lab.cable(&gate)?;
+    lab.cable_from(gate.host(), &db1)?;
+    let words = format!("db1 --line 10.77.2.2,jump=gate {TIMING}");
+    let mut watch = Watch::start(&lab, &words)?;
+    watch.complains("No fuse on jump host gate: the node ends the whole session")?;
+    let guards = || Ok::<_, anyhow::Error>(gate.log()?.matches("Starting session: ").count());
+    let tried = guards()?;
+    ensure!(tried >= 2, "{tried} guards");
+    // A session of the line's may have stood before that.
+    watch.told_within(BOUND)?;
+    until("db1 is up", || {
+        let of_node = |told: &&watching::Told| told.text("event") == "node";
+        let last = watch.told()?.iter().rev().find(of_node);
+        Ok(last.is_some_and(|last| last.text("to") == "up"))
+    })?;
+    watch.told_within(BOUND)?;
+    assert_eq!(guards()?, tried, "guards");
     Ok(())
 }
 
