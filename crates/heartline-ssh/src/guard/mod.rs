@@ -188,7 +188,7 @@ impl Guard {
         (guard, known)
     }
 
-    /// Whether it holds the fuse now.
+    /// Whether it holds the fuse now, or did when its session ended.
     pub fn holds(&self) -> bool {
         self.known.holds.load(Ordering::Acquire)
     }

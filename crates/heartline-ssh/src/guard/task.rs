@@ -79,9 +79,9 @@ impl Guarding {
         let mut times = 0;
         loop {
             let begun = Instant::now();
-            let end = self.hold(period).await;
+            let end = self.hold(period).await?;
             self.known.set_holds(false);
-            let after = match end? {
+            let after = match end {
                 End::Closed(after) => after,
                 end => return Some(end),
             };

@@ -15,6 +15,7 @@ mod blocked;
 mod client;
 mod exec;
 mod frozen;
+mod guarded;
 mod guards;
 mod heavy;
 mod last_words;
