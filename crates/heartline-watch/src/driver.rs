@@ -363,8 +363,8 @@ impl Driver {
     async fn unguarded(&mut self, why: Unguarded) {
         if let Some(live) = &mut self.live {
             live.guard = None;
-            live.held = self.holding.is_needed();
-            if live.held {
+            if !live.held && self.holding.is_needed() {
+                live.held = true;
                 live.session.hold_channel();
             }
         }

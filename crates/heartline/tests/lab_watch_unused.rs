@@ -49,6 +49,30 @@ fn guarded(name: &str, config: &str) -> Result<()> {
     Ok(())
 }
 
+/// Each time it is read again a guard is tried, and there is none. The channel that is held stays the only one.
+#[test]
+fn a_configuration_that_is_read_again_opens_no_second_channel() -> Result<()> {
+    let only_cat = "ForceCommand case $SSH_ORIGINAL_COMMAND in *cat*) exec cat;; esac; exit 1";
+    let config = format!("{UNUSED}\n{only_cat}");
+    let Some((lab, node)) = place("unused_connection_timeout_read_again", &config)? else {
+        return Ok(());
+    };
+    let mut watch = Watch::start(&lab, "db1 --interval 1s --count 1")?;
+    // The first has a guard that ends at once, the second nothing.
+    until("a third session, with something in it", || {
+        Ok(node.logins()? >= 3 && !node.user_processes().is_empty())
+    })?;
+    for _ in 0..3 {
+        watch.forget()?;
+        watch.hang_up()?;
+        watch.until("why there is no fuse", |told| told.text("event") == "fuse")?;
+        watch.told_within(Duration::from_secs(1))?;
+        let held = node.user_processes().len();
+        assert_eq!(held, 1, "channels that are held");
+    }
+    Ok(())
+}
+
 /// A node with this configuration; none, where its sshd does not know it.
 fn place(name: &str, config: &str) -> Result<Option<(Lab, Node)>> {
     let Some(lab) = Lab::or_skip(name) else {
