@@ -196,7 +196,7 @@ impl Dialer {
                     .await
                     .map_err(|failure| jump_failed(jump, &failure))?;
                 progress.reached(Stage::Connect);
-                let open = shared.session().open_tcp(&settings.host, settings.port);
+                let open = shared.open_tcp(&settings.host, settings.port);
                 let Ok(opened) = timeout(stage, open).await else {
                     let text = "the jump host did not connect us in time";
                     let is_jump = shared.is_in_doubt();

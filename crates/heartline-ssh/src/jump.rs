@@ -7,7 +7,9 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use heartline_core::{Alive, AliveRule, AliveStep, Cause, Failure, Moment, Prober, Timing};
-use tokio::sync::{Mutex, oneshot};
+use russh::Channel;
+use russh::client::Msg;
+use tokio::sync::{Mutex, Notify, oneshot};
 use tokio::task::yield_now;
 use tracing::{debug, warn};
 
@@ -54,12 +56,14 @@ pub(crate) struct SharedJump {
     rule: AliveRule,
     /// When it was last asked out of turn.
     asked: StdMutex<Option<Moment>>,
+    /// A line's channel was opened.
+    used: Arc<Notify>,
     over: AtomicBool,
 }
 
 impl SharedJump {
     /// Shares a session that stands, which beats by itself, until it ends by the rule or nobody uses it. Its far end has a
-    /// fuse like any other.
+    /// fuse like any other, once a line's channel was opened.
     pub(crate) fn new(
         session: RusshSession,
         ended: oneshot::Receiver<Failure>,
@@ -72,19 +76,22 @@ impl SharedJump {
             prober: Prober::Session,
             ..AliveRule::new(timing.interval, timing.count)
         };
-        let guard = slot.guards(timing, |guards| guards.start(&session, clock));
+        let used = Arc::<Notify>::default();
         let jump = Arc::new(Self {
             session,
             clock,
             rule,
             asked: StdMutex::default(),
+            used: Arc::clone(&used),
             over: AtomicBool::new(false),
         });
         let watch = Watch {
             jump: Arc::downgrade(&jump),
             alive: Alive::new(rule, clock.now()),
             clock,
-            guard,
+            used,
+            guarded: false,
+            guard: None,
             slot,
             name: host.settings.typed.clone(),
             timing,
@@ -93,7 +100,15 @@ impl SharedJump {
         jump
     }
 
-    /// The session, to open channels on.
+    /// A line's channel, by [`RusshSession::open_tcp`]. The guard waits for the first: one that is not opened may be all that
+    /// this session was for, and a refusal does not say whose channel it is about.
+    pub(crate) async fn open_tcp(&self, host: &str, port: u16) -> Result<Channel<Msg>, Failure> {
+        let channel = self.session.open_tcp(host, port).await?;
+        self.used.notify_one();
+        Ok(channel)
+    }
+
+    /// The session.
     pub(crate) fn session(&self) -> &RusshSession {
         &self.session
     }
@@ -133,6 +148,9 @@ struct Watch {
     jump: Weak<SharedJump>,
     alive: Alive,
     clock: Clock,
+    used: Arc<Notify>,
+    /// A guard was started.
+    guarded: bool,
     guard: Option<Guard>,
     slot: Arc<JumpSlot>,
     name: String,
@@ -153,6 +171,7 @@ impl Watch {
                     break;
                 }
                 why = poll_fn(|cx| unguarded(&mut self.guard, cx)) => self.unguarded(&why),
+                () = self.used.notified(), if !self.guarded => self.guard(),
                 () = tokio::time::sleep_until(self.clock.instant(due)) => {}
             }
             // What arrived while this process was stopped is read first.
@@ -175,6 +194,15 @@ impl Watch {
             jump.over.store(true, Ordering::Release);
             jump.session.abort();
         }
+    }
+
+    fn guard(&mut self) {
+        let Some(jump) = self.jump.upgrade() else {
+            return;
+        };
+        let start = |guards: &mut Tries| guards.start(&jump.session, self.clock);
+        self.guard = self.slot.guards(self.timing, start);
+        self.guarded = true;
     }
 
     fn unguarded(&mut self, why: &Unguarded) {

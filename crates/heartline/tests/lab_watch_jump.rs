@@ -133,6 +133,10 @@ fn a_target_that_refuses_costs_its_jump_host_no_fuse() -> Result<()> {
     watch.told_within(BOUND)?;
     let complaints = watch.complaints();
     ensure!(!complaints.contains("No fuse"), "{complaints}");
+    let channels = |kind: &str| Ok::<_, anyhow::Error>(gate.log()?.matches(kind).count());
+    ensure!(channels("ctype direct-tcpip")? >= 5);
+    let guards = channels("ctype session")?;
+    assert_eq!(guards, 0, "guards of sessions that are of no use");
     Ok(())
 }
 
