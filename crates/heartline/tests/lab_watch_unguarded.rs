@@ -232,7 +232,7 @@ fn where_no_guard_can_work_it_is_said_once_and_the_line_beats_on() -> Result<()>
 fn is_down(watch: &mut Watch, node: &str) -> Result<bool> {
     let told = watch.told()?.iter();
     let mut of_node = told.filter(|told| told.text("event") == "node");
-    Ok(of_node.any(|told| told.text("node") == node && told.text("to") != "up"))
+    Ok(of_node.any(|told| told.text("node") == node && told.text("to") == "down"))
 }
 
 #[test]
@@ -307,7 +307,11 @@ fn a_node_that_ends_the_session_with_the_command_is_asked_twice() -> Result<()> 
     watch.node("db1", "up")?;
     watch.forget()?;
     let told = watch.told_within(QUIET)?;
-    ensure!(told.is_empty(), "{told:#?}");
+    // A busy machine makes a line suspect now and then.
+    let fell = told
+        .iter()
+        .any(|told| told.text("to") == "down" || told.text("event") == "fuse");
+    ensure!(!fell, "{told:#?}");
     assert_eq!(node.log()?.matches("Starting session: ").count(), 2);
     assert_eq!(node.logins()?, 3);
     Ok(())
