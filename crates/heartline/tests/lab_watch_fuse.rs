@@ -18,7 +18,7 @@ const TIMING: &str = "--interval 500ms --count 1 --connect-timeout 3s --fuse 2s"
 /// What the far end may take beyond its fuse.
 const SLACK: Duration = Duration::from_secs(1);
 /// Between two beats of the guard, and a busy machine.
-const PERIOD: Duration = Duration::from_millis(700);
+const PERIOD: Duration = Duration::from_secs(1);
 
 /// A shell that a node has, as `sh` and as login shell.
 struct Shell {
