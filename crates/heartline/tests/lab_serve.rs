@@ -77,7 +77,8 @@ impl Scene {
         Ok(())
     }
 
-    /// Every session ends as silent: at the bound by its own count, and by the clock on the wall, counted from the fault.
+    /// Every session ends as silent: at the bound by its own count, and by the clock on the wall, counted from the fault that
+    /// is complete.
     fn all_end(&mut self, fault: Instant, is_cut: bool) -> Result<()> {
         for _ in &self.clients {
             let end = self.serve.wait_for("end", CEILING, is_end)?;
@@ -159,7 +160,7 @@ fn clients_that_answer_stay_and_end_at_the_bound_when_cut_off() -> Result<()> {
     sleep(MANY);
     scene.all_stay()?;
     let cut = scene.cable.inject(Fault::Silent(Direction::Both))?;
-    scene.all_end(cut.begun, true)
+    scene.all_end(cut.complete, true)
 }
 
 /// Their machine acknowledges; only the program is asked in vain.
