@@ -4,13 +4,12 @@
 mod watching;
 
 use std::fs;
-use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
-use lab::{Cable, Direction, Fault, Lab, Line, Running, Stream};
+use lab::{Cable, Direction, Dropbear, Fault, Lab, Line, Running, Stream};
 use watching::{CEILING, GRACE, go_first, heartline};
 
 const INTERVAL: Duration = Duration::from_millis(300);
@@ -30,8 +29,8 @@ struct Scene {
 impl Scene {
     /// `None` where there is no lab or not every client.
     fn set(name: &str) -> Result<Option<Self>> {
-        if !installed("dbclient") {
-            lab::skipped(name, "no dbclient installed");
+        if !Dropbear::is_installed() {
+            lab::skipped(name, "dropbear is missing (Debian package dropbear-bin)");
             return Ok(None);
         }
         let Some(lab) = Lab::or_skip(name) else {
@@ -40,14 +39,12 @@ impl Scene {
         go_first()?;
         let node = lab.node("db1")?;
         let cable = lab.cable(&node)?;
-        let dropbear = dropbear_key(&lab.dir().join("dropbear_key"))?;
-        let keys = [lab.client_key().with_extension("pub"), dropbear];
+        Dropbear::convert_key(&lab.client_key(), &lab.dir().join("dropbear_key"))?;
         let mut command = heartline(&lab, node.host());
         command.args(["serve", "--listen", &format!("{}:{PORT}", cable.v4())]);
         command.args(["--interval", "300ms", "--count", "1"]);
-        for key in keys {
-            command.arg("--authorized-keys").arg(key);
-        }
+        command.arg("--authorized-keys");
+        command.arg(lab.client_key().with_extension("pub"));
         let mut serve = Running::spawn(command)?;
         let known = serve.wait_for("host key", CEILING, |line| line.stream == Stream::Stdout)?;
         fs::write(lab.dir().join("known"), known.text + "\n")?;
@@ -133,22 +130,6 @@ fn dbclient(lab: &Lab, cable: &Cable) -> Command {
     command.arg(lab.dir().join("dropbear_key"));
     command.arg(format!("watcher@{}", cable.v4()));
     command
-}
-
-/// Makes a key in dropbear's own form, and its public half as a line of `authorized_keys`.
-fn dropbear_key(path: &Path) -> Result<PathBuf> {
-    let mut command = Command::new("dropbearkey");
-    command.args(["-t", "ed25519", "-f"]).arg(path);
-    let said = Running::spawn(command)?.finish(CEILING)?.success()?.stdout;
-    let line = said.lines().find(|line| line.starts_with("ssh-ed25519 "));
-    let public = path.with_extension("pub");
-    fs::write(&public, line.context("no public key")?)?;
-    Ok(public)
-}
-
-fn installed(tool: &str) -> bool {
-    let path = std::env::var_os("PATH").unwrap_or_default();
-    std::env::split_paths(&path).any(|folder| folder.join(tool).is_file())
 }
 
 #[test]
