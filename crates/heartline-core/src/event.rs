@@ -116,16 +116,3 @@ pub struct ShellEvidence {
     /// Milliseconds since it arrived.
     pub age_ms: u64,
 }
-
-/// What is known of a line right now.
-#[derive(Clone, Debug, PartialEq)]
-pub struct LineStatus {
-    /// Its state.
-    pub state: LineState,
-    /// Since when.
-    pub since: Moment,
-    /// The last sign of life.
-    pub last_life: Option<Moment>,
-    /// What each layer knows.
-    pub evidence: Evidence,
-}

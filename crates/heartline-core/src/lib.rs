@@ -28,8 +28,7 @@ pub mod timing;
 pub use alive::{Alive, AliveRule, AliveStep, Prober};
 pub use cause::{Cause, Says};
 pub use event::{
-    Evidence, LineEvent, LineStatus, NodeEvent, ShellEvidence, SshEvidence, TcpEvidence,
-    WatcherEvent,
+    Evidence, LineEvent, NodeEvent, ShellEvidence, SshEvidence, TcpEvidence, WatcherEvent,
 };
 pub use fuse::Fuse;
 pub use line::{Action, Failure, Line, LineConfig, LineState, Observation, Stage};

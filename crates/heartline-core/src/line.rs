@@ -178,7 +178,6 @@ pub struct Line {
     prober: Prober,
     phase: Phase,
     state: LineState,
-    since: Moment,
     last_life: Option<Moment>,
     timers: TimerTable,
     backoff: Backoff,
@@ -216,13 +215,12 @@ enum Phase {
 
 impl Line {
     /// An idle line.
-    pub fn new(config: LineConfig, now: Moment) -> Self {
+    pub fn new(config: LineConfig) -> Self {
         Self {
             timing: config.timing,
             prober: config.prober,
             phase: Phase::Resting,
             state: LineState::Idle,
-            since: now,
             last_life: None,
             timers: TimerTable::default(),
             backoff: Backoff::new(config.seed),
@@ -453,9 +451,6 @@ impl Line {
             return;
         }
         let from = std::mem::replace(&mut self.state, to);
-        if from.word() != to.word() {
-            self.since = now;
-        }
         self.events.push_back(LineEvent {
             at: now,
             from,

@@ -117,7 +117,7 @@ impl Driver {
     ) -> Self {
         Self {
             key,
-            line: Line::new(config, dialer.clock().now()),
+            line: Line::new(config),
             interval: config.timing.interval.as_duration(),
             target,
             dialer,

@@ -4,19 +4,9 @@ use std::time::Duration;
 
 use super::observe::millis;
 use super::{Evidence, Line, Moment, Phase, Prober};
-use crate::event::{LineStatus, ShellEvidence};
+use crate::event::ShellEvidence;
 
 impl Line {
-    /// What is known of it.
-    pub fn status(&self, now: Moment) -> LineStatus {
-        LineStatus {
-            state: self.state,
-            since: self.since,
-            last_life: self.last_life,
-            evidence: self.evidence_now(now),
-        }
-    }
-
     pub(super) fn evidence_now(&self, now: Moment) -> Evidence {
         let shell = |(at, rtt): (Moment, Duration)| ShellEvidence {
             rtt_ms: millis(rtt),

@@ -54,7 +54,7 @@ impl Bed {
             seed: 1,
             prober,
         };
-        let mut line = Line::new(config, Moment::START);
+        let mut line = Line::new(config);
         line.handle(Moment::START, Observation::DialNow);
         let mut bed = Self {
             line,
@@ -131,7 +131,7 @@ impl Bed {
     /// A session that beats by itself to a peer that is well has heard its last answer a millisecond after the last
     /// interval that is over.
     fn hear(&mut self) {
-        let Some(life) = self.line.status(self.now).last_life else {
+        let Some(life) = self.line.last_life() else {
             return;
         };
         if self.prober == Prober::Us || self.peer != Peer::Well {
