@@ -112,7 +112,8 @@ impl Driver {
         config: LineConfig,
         target: Arc<Target>,
         dialer: Arc<Dialer>,
-        (lookout, pace): (Lookout, Pace),
+        lookout: Lookout,
+        pace: Pace,
         events: mpsc::Sender<Told>,
     ) -> Self {
         Self {

@@ -255,7 +255,8 @@ impl Engine {
             config,
             Arc::clone(&plan.target),
             Arc::clone(&self.dialer),
-            (lane.lookout().clone(), self.pace.clone()),
+            lane.lookout().clone(),
+            self.pace.clone(),
             self.tell.clone(),
         );
         let task = lane.handle().spawn(driver.run(told, node.paused));
