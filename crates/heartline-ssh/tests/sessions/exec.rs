@@ -65,7 +65,7 @@ async fn what_goes_in_comes_out() {
     let target = target(&bed, sshd.addr, patient(), &[]).await;
     let session = client.dial(&target).await.session;
     let Exec { input, output, .. } = start(&*session, "cat").await;
-    let sent: Vec<u8> = (0..5_000_000_u32).flat_map(|n| n.to_le_bytes()).collect();
+    let sent: Vec<u8> = (0..5_000_000_u32).flat_map(u32::to_le_bytes).collect();
     let copy = Bytes::copy_from_slice(&sent);
     let send = tokio::spawn(async move {
         for at in (0..copy.len()).step_by(100_000) {
