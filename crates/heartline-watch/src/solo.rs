@@ -60,8 +60,8 @@ impl Solo {
         let (commands, told) = mpsc::channel(COMMANDS);
         let (tell, heard) = mpsc::channel(EVENTS);
         let target = Arc::clone(&plan.target);
-        let around = (lookout, Pace::default());
-        let driver = Driver::new(0, config, target, dialer, around, tell).once();
+        let pace = Pace::default();
+        let driver = Driver::new(0, config, target, dialer, lookout, pace, tell).once();
         let task = tokio::spawn(driver.run(told, false));
         Self {
             commands,

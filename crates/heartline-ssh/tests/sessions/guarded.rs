@@ -21,6 +21,7 @@ async fn a_guard_that_held_until_the_end_is_not_one_that_was_being_started() {
     let established = client.dial(&target).await;
     let interval = Interval::new(Duration::from_mins(1)).unwrap();
     let guard = established.session.guard(GuardRule {
+        duty: heartline_ssh::Duty::Session,
         fuse: Fuse::new(Duration::from_mins(2), interval).unwrap(),
         patience: CEILING,
         clock: Clock::start(),

@@ -196,6 +196,7 @@ UsePAM no
 UseDNS no
 PrintMotd no
 PrintLastLog no
+SetEnv HOME=/nonexistent
 ";
 /// Everything here takes milliseconds; the machine may be busy.
 const CEILING: Duration = Duration::from_mins(1);
