@@ -148,7 +148,7 @@ fn who_asks_twice_does_not_wait_for_a_command_that_will_not_hear() -> Result<()>
     ensure!(running.is_alive(), "it had one");
     running.signal(Signal::SIGTERM)?;
     assert_eq!(running.wait(CEILING)?.status.code(), Some(143));
-    ensure!(node.user_processes().is_empty(), "it lives on");
+    ensure!(shells::running(&node, "while").is_empty(), "it lives on");
     leaves_nothing(&node)
 }
 
@@ -222,7 +222,7 @@ fn what_it_leaves_in_the_background_ends_with_it() -> Result<()> {
         (ended.code(), ended.stdout.as_str()),
         (Some(0), "started\n")
     );
-    let left = node.user_processes();
+    let left = shells::running(&node, "sleep 100");
     ensure!(left.is_empty(), "{left:?} live on");
     leaves_nothing(&node)
 }

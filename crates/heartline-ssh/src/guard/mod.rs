@@ -240,7 +240,8 @@ impl Guard {
     }
 
     /// Asks it to end now everything the session has started, and waits so long for it to say that it has; the session
-    /// stays. It cannot be taken back: the guard ends with it, and no other is started, whoever drops this.
+    /// stays. It cannot be taken back: no beat comes to the guard any more, so the session lives as long as the fuse, and no
+    /// other is started, whoever drops this.
     pub async fn end(&self, patience: Duration) -> Ended {
         if self.rule.duty != Duty::All {
             return Ended::Unanswered;

@@ -36,7 +36,8 @@
 //! * After each beat `o` notes the children of the server, each of which sshd gives a session of its own: when the server
 //!   has died, its children are not known any more. That is a read and no fork. Not every kernel lists children
 //!   (`CONFIG_PROC_CHILDREN`); without it, who has neither the environment nor a living server is not found.
-//! * `end` is `w` alone, and how many are left is told. `s NAME` signals all who are there; `q` is a beat that wants no answer,
+//! * `end` is `w` alone, and how many are left is told; the fuse is held on, so that a session whose contact is lost at its very
+//!   end goes too. `s NAME` signals all who are there; `q` is a beat that wants no answer,
 //!   since answers that nobody takes would stop the guard one day. Both count as beats.
 //! * PIPE and HUP are ignored: who dies of an answer that nobody takes ends nothing.
 
@@ -118,13 +119,13 @@ const ALL: &str = concat!(
     "c(){ case $x in \"s \"*)z ${x#s };;q);;*)echo $x;;esac;o;};",
     "trap \"\" PIPE HUP;",
     "if echo|(read -t 1 x);then o=$(($2-1));echo;echo $1 T $I;",
-    "while read -t $o x||read -t 1 x;do [ \"$x\" = end ]&&{ w;echo e $n;exit;};c;done;d;fi;",
+    "while read -t $o x||read -t 1 x;do [ \"$x\" = end ]&&{ w;echo e $n;continue;};c;done;d;fi;",
     "trap \"\" USR1;",
     "(k(){ kill -9 $! ;exit;};trap k TERM;trap b=1 USR1;b=1;",
     "while [ $b ];do b=;sleep $2& while kill -0 $! ;do wait $! ;done;done;",
     "trap \"\" USR1;trap exit TERM;d)</dev/null >/dev/null& v=$! ;",
     "echo;echo $1 S $I;while read x;do ",
-    "[ \"$x\" = end ]&&{ kill $v;w;echo e $n;exit;};kill -USR1 $v||exit;c;done;kill $v;d",
+    "[ \"$x\" = end ]&&{ w;echo e $n;continue;};kill -USR1 $v||exit;c;done;kill $v;d",
 );
 
 /// What `ps` shows of it, before its arguments.

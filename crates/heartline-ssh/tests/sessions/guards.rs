@@ -65,11 +65,8 @@ async fn a_guard_names_its_session_and_ends_everything_but_that() {
     assert_eq!(ended, Ended::Done { left: 0 });
     assert!(!guard.holds());
     beat(&*first.session).await;
-    // The guard's own shell goes a moment after its answer.
-    while count > 1 {
-        count = inspector.count(&far, CEILING).await.unwrap();
-    }
-    assert_eq!(count, 1);
+    // It holds the fuse on.
+    assert!(inspector.count(&far, CEILING).await.unwrap() >= 2);
 
     assert_eq!(inspector.kill(&far, CEILING).await, Ok(0));
     within("the session is over", first.ended).await.unwrap();

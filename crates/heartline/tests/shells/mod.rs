@@ -55,12 +55,22 @@ const fn other(name: &'static str, program: &'static str) -> Shell {
     }
 }
 
-/// A node with it; none, where it is not installed. The lines are for its `sshd_config`.
+/// A node with it, and of its name; none, where it is not installed. The lines are for its `sshd_config`.
 pub(crate) fn node_with(lab: &Lab, shell: &Shell, lines: &str) -> Result<Option<Node>> {
+    node_named(lab, shell.name, shell, lines)
+}
+
+/// The same, of another name.
+pub(crate) fn node_named(
+    lab: &Lab,
+    name: &str,
+    shell: &Shell,
+    lines: &str,
+) -> Result<Option<Node>> {
     if !PathBuf::from(shell.program).is_file() {
         return Ok(None);
     }
-    let folder = lab.dir().join(format!("bin-{}", shell.name));
+    let folder = lab.dir().join(format!("bin-{name}"));
     fs::create_dir(&folder)?;
     symlink(shell.program, folder.join(shell.name))?;
     if let Some(sh) = shell.sh {
@@ -68,7 +78,7 @@ pub(crate) fn node_with(lab: &Lab, shell: &Shell, lines: &str) -> Result<Option<
     }
     let config = format!("SetEnv PATH={}:/usr/bin:/bin\n{lines}", folder.display());
     let login = folder.join(shell.name).display().to_string();
-    let spec = NodeSpec::new(shell.name).config(&config).shell(&login);
+    let spec = NodeSpec::new(name).config(&config).shell(&login);
     lab.node_with(&spec).map(Some)
 }
 
@@ -80,6 +90,18 @@ pub(crate) fn is_guarded(node: &Node) -> bool {
         line.split(|byte| *byte == 0)
             .any(|word| word == b"heartline-guard")
     })
+}
+
+/// Command lines of its user's processes that contain this, the guard's apart.
+pub(crate) fn running(node: &Node, text: &str) -> Vec<String> {
+    let pids = node.user_processes().into_iter();
+    let lines = pids.map(|pid| {
+        let line = fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+        String::from_utf8_lossy(&line).replace('\0', " ")
+    });
+    lines
+        .filter(|line| line.contains(text) && !line.contains("heartline-guard"))
+        .collect()
 }
 
 /// Whether no session and no process of its user is left there.
