@@ -1,15 +1,16 @@
 //! The fuse: a watched session's far end is gone in bounded time, whatever became of the watcher and of the network, with the
 //! shells that are met in the field; and it stays for as long as beats come.
 
+mod shells;
 mod watching;
 
 use std::fs;
 use std::os::unix::fs::symlink;
-use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
 use lab::{Direction, Fault, Lab, Node, NodeSpec, Signal, inject_all};
+use shells::{OTHERS, POSIX, Shell, clear_after, is_guarded, node_with};
 use watching::{CEILING, Watch, config_file, go_first, until};
 
 /// `--fuse 2s`.
@@ -19,44 +20,6 @@ const TIMING: &str = "--interval 500ms --count 1 --connect-timeout 3s --fuse 2s"
 const SLACK: Duration = Duration::from_secs(1);
 /// Between two beats of the guard, and a busy machine.
 const PERIOD: Duration = Duration::from_secs(1);
-
-/// A shell that a node has, as `sh` and as login shell.
-struct Shell {
-    name: &'static str,
-    /// What it is as `sh`; none, if it is no POSIX shell.
-    sh: Option<&'static str>,
-    program: &'static str,
-    /// After how many fuses the far end goes at the latest.
-    fuses: u32,
-}
-
-const SHELLS: [Shell; 6] = [
-    posix("dash", "/usr/bin/dash", 2),
-    posix("bash", "/usr/bin/bash", 1),
-    posix("ash", "/usr/bin/busybox", 1),
-    posix("mksh", "/usr/bin/mksh", 1),
-    other("tcsh", "/usr/bin/tcsh"),
-    other("fish", "/usr/bin/fish"),
-];
-
-const fn posix(name: &'static str, program: &'static str, fuses: u32) -> Shell {
-    Shell {
-        name,
-        sh: Some("sh"),
-        program,
-        fuses,
-    }
-}
-
-/// The machine's own `sh` comes after it.
-const fn other(name: &'static str, program: &'static str) -> Shell {
-    Shell {
-        name,
-        sh: None,
-        program,
-        fuses: 2,
-    }
-}
 
 /// A node for each shell that is installed, each with a cable.
 struct Field {
@@ -71,8 +34,8 @@ impl Field {
         };
         let mut nodes = Vec::new();
         let mut config = String::new();
-        for shell in &SHELLS {
-            let Some(node) = node_with(&lab, shell)? else {
+        for shell in POSIX.iter().chain(&OTHERS) {
+            let Some(node) = node_with(&lab, shell, "")? else {
                 lab::skipped(name, &format!("{} is not installed", shell.program));
                 continue;
             };
@@ -97,51 +60,6 @@ impl Field {
         watch.told_within(FUSE)?;
         Ok(watch)
     }
-}
-
-fn node_with(lab: &Lab, shell: &Shell) -> Result<Option<Node>> {
-    if !PathBuf::from(shell.program).is_file() {
-        return Ok(None);
-    }
-    let folder = lab.dir().join(format!("bin-{}", shell.name));
-    fs::create_dir(&folder)?;
-    symlink(shell.program, folder.join(shell.name))?;
-    if let Some(sh) = shell.sh {
-        symlink(shell.program, folder.join(sh))?;
-    }
-    let path = format!("SetEnv PATH={}:/usr/bin:/bin", folder.display());
-    let login = folder.join(shell.name).display().to_string();
-    let spec = NodeSpec::new(shell.name).config(&path).shell(&login);
-    lab.node_with(&spec).map(Some)
-}
-
-/// Whether a guard runs there, by the name that it has given itself.
-fn is_guarded(node: &Node) -> bool {
-    let mut pids = node.user_processes().into_iter();
-    pids.any(|pid| {
-        let line = fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
-        line.split(|byte| *byte == 0)
-            .any(|word| word == b"heartline-guard")
-    })
-}
-
-fn is_clear(node: &Node) -> bool {
-    node.sessions().is_empty() && node.user_processes().is_empty()
-}
-
-/// Waits until nothing is left on any of them, and says after how long each was clear.
-fn clear_after<'a>(nodes: impl Iterator<Item = &'a Node>, begun: Instant) -> Result<Vec<Duration>> {
-    let nodes: Vec<_> = nodes.collect();
-    let mut after = vec![None; nodes.len()];
-    until("nothing is left", || {
-        for (node, after) in nodes.iter().zip(&mut after) {
-            if after.is_none() && is_clear(node) {
-                *after = Some(begun.elapsed());
-            }
-        }
-        Ok(after.iter().all(Option::is_some))
-    })?;
-    Ok(after.into_iter().flatten().collect())
 }
 
 #[test]
