@@ -1,21 +1,29 @@
-//! What a beat costs on the node, by shell: no fork, and how much CPU. Read it by
+//! What a beat costs on the node, by shell, and when the fuse burns: no fork, how much CPU, how soon. Read it by
 //! `cargo test --release -p heartline --test lab_guard_cost -- --nocapture`.
 
+mod shells;
 mod watching;
 
 use std::fs;
-use std::os::unix::fs::symlink;
-use std::path::Path;
 use std::process::Stdio;
-use std::time::Duration;
+use std::thread;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
 use heartline_core::{Fuse, Interval};
 use heartline_ssh::{Duty, guard_request};
-use lab::{Lab, Node, NodeSpec, Pid, Running};
+use lab::{Lab, Node, Pid, Running};
+use shells::{POSIX, Shell, is_clear, node_with};
 use watching::{CEILING, heartline, until};
 
 const BEATS: u32 = 2_000;
+/// Of the guard whose beats are counted.
+const LONG: Duration = Duration::from_mins(1);
+/// Of the one that burns.
+const FUSE: Duration = Duration::from_secs(2);
+const HEALTHY: Duration = Duration::from_secs(8);
+/// What the far end may take beyond its fuse.
+const SLACK: Duration = Duration::from_secs(1);
 const TOKEN: &str = "00112233445566778899aabbccddeeff";
 
 /// What the kernel has counted of a process.
@@ -50,8 +58,18 @@ fn guard_pid(node: &Node) -> Result<Pid> {
     found.context("no guard")
 }
 
+/// One row of the table: facts/keepalive.md, section 7, as our guard makes it.
+struct Row {
+    name: &'static str,
+    duty: &'static str,
+    method: String,
+    beat: Duration,
+    /// From the last beat until nothing of the session was left.
+    gone: Duration,
+}
+
 #[test]
-fn a_beat_costs_no_fork() -> Result<()> {
+fn a_beat_costs_no_fork_and_the_fuse_burns_in_time() -> Result<()> {
     let Some(lab) = Lab::or_skip("a_beat_costs_no_fork") else {
         return Ok(());
     };
@@ -59,41 +77,109 @@ fn a_beat_costs_no_fork() -> Result<()> {
     command
         .arg("guard-command")
         .arg(lab.client_key().with_extension("pub"));
-    let interval = Interval::new(Duration::from_secs(1))?;
-    let fuse = Fuse::new(Duration::from_mins(1), interval)?;
     let line = Running::spawn(command)?.finish(CEILING)?.success()?.stdout;
-    println!("shell  method  duty     us a beat, of {BEATS}");
-    for (name, program) in [
-        ("dash", "/usr/bin/dash"),
-        ("bash", "/usr/bin/bash"),
-        ("ash", "/usr/bin/busybox"),
-        ("mksh", "/usr/bin/mksh"),
-    ] {
-        if !Path::new(program).is_file() {
-            lab::skipped(
-                "a_beat_costs_no_fork",
-                &format!("{program} is not installed"),
-            );
-            continue;
+    let mut nodes = Vec::new();
+    for shell in &POSIX {
+        match node_with(&lab, shell, "")? {
+            Some(node) => {
+                lab.cable(&node)?;
+                nodes.push((shell, node));
+            }
+            None => lab::skipped("a_beat_costs_no_fork", shell.program),
         }
-        let folder = lab.dir().join(format!("bin-{name}"));
-        fs::create_dir(&folder)?;
-        symlink(program, folder.join("sh"))?;
-        let path = format!("SetEnv PATH={}:/usr/bin:/bin", folder.display());
-        let node = lab.node_with(&NodeSpec::new(name).config(&path))?;
-        lab.cable(&node)?;
-        let all = measure(&lab, &node, name, &guard_request(TOKEN, fuse, Duty::All))?;
-        until("nobody is left", || Ok(node.user_processes().is_empty()))?;
-        fs::write(node.authorized_keys(), &line)?;
-        let session = measure(&lab, &node, name, &format!("x {TOKEN} 60"))?;
-        for (duty, (method, each)) in [("session", session), ("all", all)] {
+    }
+    let rows: Vec<Result<[Row; 2]>> = thread::scope(|scope| {
+        let rows = nodes.iter().map(|(shell, node)| {
+            let (lab, line) = (&lab, &line);
+            scope.spawn(move || rows(lab, shell, node, line))
+        });
+        let threads: Vec<_> = rows.collect();
+        let join = |thread: thread::ScopedJoinHandle<'_, _>| thread.join();
+        let panic = |_| Err(anyhow::anyhow!("a panic"));
+        threads
+            .into_iter()
+            .map(|thread| join(thread).unwrap_or_else(panic))
+            .collect()
+    });
+    println!("shell  duty     method  us a beat  healthy  gone after, fuse 2 s");
+    for row in rows {
+        for Row {
+            name,
+            duty,
+            method,
+            beat,
+            gone,
+        } in row?
+        {
             println!(
-                "{name:5}  {method:6}  {duty:7}  {:.1}",
-                each.as_secs_f64() * 1e6
+                "{name:5}  {duty:7}  {method:6}  {:9.1}  {:?}       {:.2} s",
+                beat.as_secs_f64() * 1e6,
+                HEALTHY,
+                gone.as_secs_f64()
             );
         }
     }
     Ok(())
+}
+
+fn rows(lab: &Lab, shell: &Shell, node: &Node, line: &str) -> Result<[Row; 2]> {
+    let interval = Interval::new(Duration::from_secs(1))?;
+    let all =
+        |fuse| Ok::<_, anyhow::Error>(guard_request(TOKEN, Fuse::new(fuse, interval)?, Duty::All));
+    let with_all = row(lab, shell, node, "all", &all(LONG)?, &all(FUSE)?)?;
+    fs::write(node.authorized_keys(), line)?;
+    let session = |fuse: Duration| format!("x {TOKEN} {}", fuse.as_secs());
+    let with_session = row(lab, shell, node, "session", &session(LONG), &session(FUSE))?;
+    Ok([with_session, with_all])
+}
+
+fn row(
+    lab: &Lab,
+    shell: &Shell,
+    node: &Node,
+    duty: &'static str,
+    long: &str,
+    short: &str,
+) -> Result<Row> {
+    let (method, beat) = measure(lab, node, shell.name, long)?;
+    until("nobody is left", || Ok(is_clear(node)))?;
+    let gone = burn(lab, node, shell.name, short)?;
+    let latest = FUSE * shell.fuses + SLACK;
+    ensure!(
+        gone >= FUSE && gone <= latest,
+        "{} {duty}: {gone:?} of {latest:?}",
+        shell.name
+    );
+    Ok(Row {
+        name: shell.name,
+        duty,
+        method,
+        beat,
+        gone,
+    })
+}
+
+/// In health for a while; then no beat comes any more.
+fn burn(lab: &Lab, node: &Node, name: &str, request: &str) -> Result<Duration> {
+    let mut command = lab.ssh(name);
+    command.arg(request).stdin(Stdio::piped());
+    let mut ssh = Running::spawn(command)?;
+    ssh.wait_for("hello", CEILING, |line| line.text.starts_with(TOKEN))?;
+    let begun = Instant::now();
+    let mut number = 0;
+    while begun.elapsed() < HEALTHY {
+        number += 1;
+        beat(&mut ssh, number)?;
+        thread::sleep(Duration::from_millis(300));
+    }
+    ensure!(
+        !node.sessions().is_empty(),
+        "{name}: a healthy session was ended"
+    );
+    beat(&mut ssh, number + 1)?;
+    let last = Instant::now();
+    until("the fuse burns", || Ok(is_clear(node)))?;
+    Ok(last.elapsed())
 }
 
 fn measure(lab: &Lab, node: &Node, name: &str, request: &str) -> Result<(String, Duration)> {
