@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, ensure};
 use lab::{Direction, Fault, Lab, Node, Part, Running, Signal, Span, inject_all};
 use running::{begin, begin_quietly};
-use shells::{POSIX, Shell, clear_after, is_guarded, node_with};
+use shells::{OTHERS, POSIX, Shell, clear_after, is_guarded, node_with};
 use watching::{CEILING, go_first, until};
 
 const FUSE: Duration = Duration::from_secs(2);
@@ -170,6 +170,68 @@ fn it_dies_while_it_writes_without_end() -> Result<()> {
 fn it_dies_while_it_writes_to_an_sshd_that_probes_by_itself() -> Result<()> {
     let lines = "ClientAliveInterval 60\nClientAliveCountMax 3";
     cut("cut_while_sshd_probes", Direction::ToWatcher, lines, WRITES)
+}
+
+/// Over two lines it is begun once: where the first is silent the second serves, and when that is cut it is dead, not elsewhere.
+#[test]
+fn it_runs_over_the_line_that_answers() -> Result<()> {
+    let Some(lab) = Lab::or_skip("the_line_that_answers") else {
+        return Ok(());
+    };
+    let node = lab.node("db1")?;
+    let (first, second) = (lab.cable(&node)?, lab.cable(&node)?);
+    first.inject(Fault::Silent(Direction::Both))?;
+    let flags = format!("--line 10.77.1.2 --line 10.77.2.2 {TIMING}");
+    let command = "echo ready >&2; trap '' HUP TERM; while :; do sleep 1; done";
+    let mut running = begin(&lab, "db1", &flags, command)?;
+    running.wait_for("ready", CEILING, |line| line.text == "ready")?;
+    first.heal()?;
+    let fault = second.inject(Fault::Silent(Direction::Both))?;
+    let ended = running.finish(CEILING)?;
+    assert_eq!(ended.code(), Some(255), "{ended:?}");
+    // The first line can look.
+    ensure!(ended.stderr.contains(PROVEN), "{}", ended.stderr);
+    let took = ended.ended.at.saturating_duration_since(fault.begun);
+    ensure!(took < FUSE * 3, "{took:?}");
+    assert_eq!(
+        node.log()?.matches("Starting session: ").count(),
+        3,
+        "guard, command, inspector"
+    );
+    until("nothing is left", || Ok(shells::is_clear(&node)))
+}
+
+#[test]
+fn it_dies_whatever_the_login_shell_is() -> Result<()> {
+    let Some(lab) = Lab::or_skip("whatever_the_login_shell") else {
+        return Ok(());
+    };
+    for shell in &OTHERS {
+        let Some(node) = node_with(&lab, shell, "")? else {
+            lab::skipped("whatever_the_login_shell", shell.program);
+            continue;
+        };
+        let cable = lab.cable(&node)?;
+        let command = "echo ready; sleep 1000 & sleep 1001";
+        let mut running = begin(&lab, shell.name, TIMING, command)?;
+        running.wait_for("ready", CEILING, |line| line.text == "ready")?;
+        let fault = cable.inject(Fault::Silent(Direction::Both))?;
+        let after = clear_after([&node].into_iter(), fault.complete)?;
+        let latest = FUSE * shell.fuses + SLACK;
+        ensure!(
+            after.iter().all(|after| *after <= latest),
+            "{}: {after:?}",
+            shell.name
+        );
+        let ended = running.finish(CEILING)?;
+        ensure!(
+            ended.stderr.contains(BURNT),
+            "{}: {}",
+            shell.name,
+            ended.stderr
+        );
+    }
+    Ok(())
 }
 
 #[test]

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use heartline_core::Fuse;
 use heartline_ssh::{
-    Duty, Ended, Ending, Exec, ExecInput, ExecOutput, ExecRequest, Executing, FarSession, Guard,
+    Duty, Ended, Ending, Exec, ExecError, ExecInput, ExecOutput, ExecRequest, FarSession, Guard,
     GuardRule, Part, Settled, Terminal, Unguarded,
 };
 use heartline_watch::{LinePlan, Lost, Solo};
@@ -22,12 +22,20 @@ use super::terminal::{self, Raw};
 use super::{FAILED, reason};
 use crate::words;
 
-/// Why a command was not started.
+/// Why nothing was started.
 pub(super) enum Refusal {
     /// There is no session over this line.
     Session(String),
     /// The node was reached, and it cannot be.
     Command(String),
+}
+
+/// What became of a command that was asked for and does not run.
+pub(super) enum NotBegun {
+    /// The node did not start it.
+    Refused(String),
+    /// Contact was lost before it was said to have begun; it may have.
+    Lost(Box<(Lost, Left)>),
 }
 
 /// What became of it.
@@ -58,30 +66,34 @@ pub(super) struct Job {
 }
 
 impl Job {
-    /// Starts it, once a session stands and the fuse is held.
+    /// Starts it, now that the fuse is held. Not to be dropped before it is done: the command may run by then.
     pub(super) async fn start(
         args: &RunArgs,
         line: &LinePlan,
+        guard: Option<Guard>,
         solo: &mut Solo,
-    ) -> Result<Self, Refusal> {
-        let timing = line.timing;
-        let guard = match timing.fuse {
-            Some(fuse) => Some(hold(fuse, line, solo).await?),
-            None => None,
-        };
+    ) -> Result<Self, NotBegun> {
         let terminal = terminal::wanted(args.terminal);
         let on_terminal = terminal.is_some();
-        let request = request(args, terminal, timing.stage_timeout);
+        let request = request(args, terminal, line.timing.stage_timeout);
         let executing = solo.with(move |session| session.exec(request));
-        let executing: Executing = beside(solo, executing).await?;
-        let exec = beside(solo, async { Some(executing.await) }).await?;
-        let exec = exec.map_err(|why| Refusal::Command(format!("nothing was run: {why}")))?;
-        tell_refused(&exec);
-        Ok(Self {
-            on_terminal: on_terminal && !exec.refused_terminal,
-            guard,
-            exec,
-        })
+        let executing = async { Some(executing.await?.await) };
+        let executed = tokio::select! {
+            biased;
+            executed = executing => executed.unwrap_or(Err(ExecError::Over)),
+            lost = solo.ended() => return Err(NotBegun::Lost(Box::new((lost, left(guard.as_ref(), None))))),
+        };
+        match executed {
+            Ok(exec) => {
+                tell_refused(&exec);
+                Ok(Self {
+                    on_terminal: on_terminal && !exec.refused_terminal,
+                    guard,
+                    exec,
+                })
+            }
+            Err(why) => Err(not_begun(why, guard.as_ref(), solo).await),
+        }
     }
 
     /// Lets it run until it is over, or the session is.
@@ -141,6 +153,25 @@ impl Job {
     }
 }
 
+/// Waits for a session of which the fuse is held, if there is to be one.
+pub(super) async fn guarded(line: &LinePlan, solo: &mut Solo) -> Result<Option<Guard>, Refusal> {
+    match line.timing.fuse {
+        Some(fuse) => hold(fuse, line, solo).await.map(Some),
+        None => beside(solo, solo.with(|_| ())).await.map(|()| None),
+    }
+}
+
+async fn not_begun(why: ExecError, guard: Option<&Guard>, solo: &mut Solo) -> NotBegun {
+    let may_run = !matches!(why, ExecError::NoChannel { .. } | ExecError::Refused);
+    if may_run
+        && end_all(guard).await == End::Unknown
+        && let Ok(lost) = timeout(A_MOMENT, solo.ended()).await
+    {
+        return NotBegun::Lost(Box::new((lost, left(guard, None))));
+    }
+    NotBegun::Refused(format!("nothing was run: {why}"))
+}
+
 /// How it came to an end here.
 enum Over {
     Drained(Drained),
@@ -174,10 +205,13 @@ async fn drained(drained: Drained, guard: Option<&Guard>, solo: &mut Solo) -> (F
     {
         return (Fate::Lost(lost), left(guard, None));
     }
-    if end_all(guard).await == End::Unknown
-        && let Ok(lost) = timeout(A_MOMENT, solo.ended()).await
-    {
-        return (Fate::Lost(lost), left(guard, code));
+    if end_all(guard).await == End::Unknown {
+        if let Ok(lost) = timeout(A_MOMENT, solo.ended()).await {
+            return (Fate::Lost(lost), left(guard, code));
+        }
+        words::complain(&anyhow::anyhow!(
+            "the guard does not say that all the command left behind is over; its fuse ends that"
+        ));
     }
     if code.is_none() {
         words::complain(&anyhow::anyhow!(

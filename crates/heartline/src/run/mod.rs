@@ -21,7 +21,7 @@ use crate::asked::Asked;
 use crate::watch::runtime;
 use crate::words;
 use aftermath::Aftermath;
-use job::{Fate, Job, Refusal};
+use job::{Fate, Job, NotBegun, Refusal};
 use signals::Signals;
 
 pub(crate) use args::RunArgs;
@@ -72,22 +72,33 @@ async fn on_line(
     signals: &mut Signals,
 ) -> anyhow::Result<Result<ExitCode, Refusal>> {
     let mut solo = Solo::start(line);
-    let begun = tokio::select! {
+    let guarded = tokio::select! {
         biased;
-        job = Job::start(args, line, &mut solo) => job,
+        guarded = job::guarded(line, &mut solo) => guarded,
         signal = signals.ends() => {
             solo.stop().await;
             return Ok(Ok(signal.code()));
         }
     };
-    let job = match begun {
-        Ok(job) => job,
+    let guard = match guarded {
+        Ok(guard) => guard,
         Err(refusal) => {
             solo.stop().await;
             return Ok(Err(refusal));
         }
     };
-    let (fate, left) = job.run(&mut solo, signals).await?;
+    // From here on it may run: over no other line is it started again, and no signal leaves it alone.
+    let (fate, left) = match Job::start(args, line, guard, &mut solo).await {
+        Ok(job) => job.run(&mut solo, signals).await?,
+        Err(NotBegun::Lost(lost)) => {
+            let (lost, left) = *lost;
+            (Fate::Lost(lost), left)
+        }
+        Err(NotBegun::Refused(why)) => {
+            solo.stop().await;
+            return Ok(Err(Refusal::Command(why)));
+        }
+    };
     let code = match fate {
         Fate::Ended(code) => ExitCode::from(code),
         Fate::Lost(lost) => {
