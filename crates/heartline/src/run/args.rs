@@ -30,14 +30,23 @@ pub(crate) struct RunArgs {
 }
 
 const HELP: &str = "\
-When contact is lost, this returns once the command is proven dead (another connection looks, and ends what it finds), or once
-it cannot be alive any more: 2 s and 1.001 times the fuse after our end was gone (twice that where the node's shell has no
-`read -t`, as dash). Which of them, and since when, is said on standard error: after that the service may be started elsewhere.
-A paused virtual machine holds the command and its fuse alike; only \"proven dead\" covers that.
+A guard on the node ends the command when no beat came for --fuse: TERM, soon KILL, to it and to all
+it has started, also what has left its session. It is ended too when this program ends, however that
+comes about, and what it leaves behind in the background ends with it. Standard input, output and
+error pass through as they are; so do SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGUSR1 and SIGUSR2. A second
+one that asks for an end does not wait for a command that will not hear.
 
-Where no guard can work (no POSIX shell, a forced command, dropbear) nothing is run; --fuse 0 runs it without one.
+When contact is lost, this returns once the command is proven dead (another connection looks, and
+ends what it finds), or once it cannot be alive any more: 2 s and 1.001 times the fuse after our end
+was gone (2.002 times where the node's shell has no `read -t`, as dash). Which of them, and since
+when, is said on standard error; then the service may be started elsewhere. A paused virtual machine
+holds the command and its fuse alike; only \"proven dead\" covers that.
 
-Exit codes: the command's own; 128+n if it died of signal n; 255 if nothing was run or contact was lost.
+Where no guard can work (no POSIX shell, a forced command, dropbear) nothing is run; --fuse 0 runs it
+without one. Lines are tried in their order; the command is begun over one of them, once.
+
+Exit codes: the command's own; 128+n if it died of signal n; 255 if nothing was run or contact was
+lost.
 
 Examples:
   heartline run db1 -- systemctl is-system-running
