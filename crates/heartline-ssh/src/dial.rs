@@ -14,6 +14,7 @@ use tokio::sync::{Semaphore, oneshot};
 use tokio::time::{Instant, timeout};
 
 use crate::algorithms::is_heavy;
+use crate::cable::Cable;
 use crate::clock::Clock;
 use crate::conversation::{Conversation, Heard};
 use crate::handler::{Listener, SharedLearnt, failure_of};
@@ -25,7 +26,7 @@ use crate::proxy_command;
 use crate::session::{Established, RusshSession};
 use crate::socket::{self, ConnectError};
 use crate::target::{Target, Via};
-use crate::wire::{KillSwitch, Wire};
+use crate::wire::{Carrier, KillSwitch, Wire};
 
 /// Dials, with what all dials of one watcher share.
 pub struct Dialer {
@@ -94,7 +95,27 @@ impl Dialer {
         target: &Target,
         progress: &Arc<dyn Progress>,
     ) -> Result<Established, Failure> {
-        let (session, ended) = Box::pin(self.establish(target, progress)).await?;
+        self.dial_by(target, progress, None).await
+    }
+
+    /// Dials over a cable that can be cut. It lies below the session itself, so what a jump host carries stays whole. TCP is not
+    /// asked then: what it knows is of the socket behind the cable.
+    pub async fn dial_over(
+        &self,
+        target: &Target,
+        progress: &Arc<dyn Progress>,
+        cable: &Cable,
+    ) -> Result<Established, Failure> {
+        self.dial_by(target, progress, Some(cable)).await
+    }
+
+    async fn dial_by(
+        &self,
+        target: &Target,
+        progress: &Arc<dyn Progress>,
+        cable: Option<&Cable>,
+    ) -> Result<Established, Failure> {
+        let (session, ended) = Box::pin(self.establish(target, progress, cable)).await?;
         Ok(Established {
             session: Box::new(session),
             ended,
@@ -105,9 +126,10 @@ impl Dialer {
         &self,
         target: &Target,
         progress: &Arc<dyn Progress>,
+        cable: Option<&Cable>,
     ) -> Result<(RusshSession, oneshot::Receiver<Failure>), Failure> {
         let _permit = target.gate.acquire().await;
-        let (wire, switch, via) = self.carrier(target, progress).await?;
+        let (wire, switch, via) = self.carrier(target, progress, cable).await?;
         let _conversing = Conversing::begin(&self.conversing);
         let stage = target.timing.stage_timeout;
         let mut ear = Ear::new(BufReader::with_capacity(READ_BUFFER, wire));
@@ -164,6 +186,7 @@ impl Dialer {
         &self,
         target: &Target,
         progress: &Arc<dyn Progress>,
+        cable: Option<&Cable>,
     ) -> Result<(Wire, KillSwitch, Option<Arc<SharedJump>>), Failure> {
         let settings = &target.settings;
         let stage = target.timing.stage_timeout;
@@ -174,21 +197,25 @@ impl Dialer {
                 progress.reached(Stage::Connect);
                 let bound = target.timing.bound().as_duration();
                 let connect = socket::connect(settings, &addresses, bound);
-                let (wire, switch) = Wire::over_tcp(within(stage, Cause::Silent, connect).await?);
+                let stream = within(stage, Cause::Silent, connect).await?;
+                let (wire, switch) = match cable {
+                    Some(cable) => Wire::over(cable.lay(stream)),
+                    None => Wire::over_tcp(stream),
+                };
                 Ok((wire, switch, None))
             }
             Via::Command(command) => {
                 progress.reached(Stage::Proxy);
                 let carrier = proxy_command::spawn(command)
                     .map_err(|error| Failure::new(Cause::Config, error.to_string()))?;
-                let (wire, switch) = Wire::over(carrier);
+                let (wire, switch) = wire_over(cable, carrier);
                 Ok((wire, switch, None))
             }
             Via::Jump(jump, slot) => {
                 progress.reached(Stage::Proxy);
                 let quiet: Arc<dyn Progress> = Arc::new(|_: Stage| {});
                 let shared = slot.get_or_dial(async {
-                    let (session, ended) = Box::pin(self.establish(jump, &quiet)).await?;
+                    let (session, ended) = Box::pin(self.establish(jump, &quiet, None)).await?;
                     let slot = Arc::clone(slot);
                     Ok(SharedJump::new(session, ended, jump, slot, self.clock))
                 });
@@ -208,7 +235,7 @@ impl Dialer {
                     return Err(Failure::new(cause, text));
                 };
                 let channel = opened?;
-                let (wire, switch) = Wire::over(channel.into_stream());
+                let (wire, switch) = wire_over(cable, channel.into_stream());
                 Ok((wire, switch, Some(shared)))
             }
         }
@@ -228,6 +255,13 @@ fn jump_failed(jump: &Target, failure: &Failure) -> Failure {
         cause,
         format!("jump host {host}: {} {why}", failure.cause.sentence()),
     )
+}
+
+fn wire_over(cable: Option<&Cable>, carrier: impl Carrier + 'static) -> (Wire, KillSwitch) {
+    match cable {
+        Some(cable) => Wire::over(cable.lay(carrier)),
+        None => Wire::over(carrier),
+    }
 }
 
 /// Key exchange and authentication: the part that computes.

@@ -11,6 +11,7 @@
 
 mod algorithms;
 mod arrival;
+mod cable;
 mod clock;
 mod conversation;
 mod dial;
@@ -34,6 +35,7 @@ pub mod identity;
 pub mod settings;
 
 pub use algorithms::NoneSupported;
+pub use cable::{Cable, Way};
 pub use clock::Clock;
 pub use conversation::Heard;
 pub use dial::{Dialer, Progress, addresses};
@@ -41,7 +43,7 @@ pub use escape::escape;
 pub use exec::{
     Ending, Exec, ExecError, ExecInput, ExecOutput, ExecRequest, Executing, Part, Size, Terminal,
 };
-pub use far::{FarSession, NotFarSession};
+pub use far::{FarSession, Naming, NotFarSession, name_session};
 pub use guard::{
     Duty, Ended, Guard, GuardRule, Settled, Tries, Unguarded, forced_command, guard_request,
 };

@@ -210,8 +210,6 @@ mod tests {
 
     use super::*;
 
-    impl Arrival for tokio::io::DuplexStream {}
-
     const CEILING: Duration = Duration::from_secs(10);
     const A_WHILE: Duration = Duration::from_millis(50);
 

@@ -12,7 +12,7 @@ use heartline_core::{
     Action, Cause, Failure, Line, LineConfig, LineEvent, LineState, Moment, Observation, Stage,
 };
 use heartline_ssh::{
-    Beat, Dialer, Established, Guard, Progress, Session, Target, Tries, Unguarded,
+    Beat, Cable, Dialer, Established, Guard, Progress, Session, Target, Tries, Unguarded,
 };
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::yield_now;
@@ -60,6 +60,8 @@ pub(crate) struct Driver {
     interval: Duration,
     target: Arc<Target>,
     dialer: Arc<Dialer>,
+    /// What it dials over, if that is to be cut one day.
+    cable: Option<Arc<Cable>>,
     events: mpsc::Sender<Told>,
     dial: Option<Dial>,
     live: Option<Live>,
@@ -122,6 +124,7 @@ impl Driver {
             interval: config.timing.interval.as_duration(),
             target,
             dialer,
+            cable: None,
             events,
             dial: None,
             live: None,
@@ -144,6 +147,11 @@ impl Driver {
             dials_left: Some(1),
             ..self
         }
+    }
+
+    /// One that dials over this cable.
+    pub(crate) fn over(self, cable: Option<Arc<Cable>>) -> Self {
+        Self { cable, ..self }
     }
 
     /// Runs until the command channel closes; then ends the session cleanly.
@@ -307,9 +315,13 @@ impl Driver {
         self.progress = Arc::default();
         let (dialer, target) = (Arc::clone(&self.dialer), Arc::clone(&self.target));
         let progress: Arc<dyn Progress> = Arc::clone(&self.progress) as _;
-        self.dial = Some(Box::pin(
-            async move { dialer.dial(&target, &progress).await },
-        ));
+        let cable = self.cable.clone();
+        self.dial = Some(Box::pin(async move {
+            match cable {
+                Some(cable) => dialer.dial_over(&target, &progress, &cable).await,
+                None => dialer.dial(&target, &progress).await,
+            }
+        }));
     }
 
     fn dialed(&mut self, result: Result<Established, Failure>) {

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use heartline_core::{LineConfig, LineEvent, Moment, Prober, Timing};
-use heartline_ssh::{Clock, Dialer, GOODBYE, Session};
+use heartline_ssh::{Cable, Clock, Dialer, GOODBYE, Session};
 use tokio::runtime::Handle;
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
@@ -44,6 +44,15 @@ pub struct Lost {
 impl Solo {
     /// Dials, on the runtime of the caller. Its timing's fuse is for the caller to see to.
     pub fn start(plan: &LinePlan) -> Self {
+        Self::begin(plan, None)
+    }
+
+    /// The same over a cable, which somebody is going to cut.
+    pub fn start_over(plan: &LinePlan, cable: &Arc<Cable>) -> Self {
+        Self::begin(plan, Some(Arc::clone(cable)))
+    }
+
+    fn begin(plan: &LinePlan, cable: Option<Arc<Cable>>) -> Self {
         let clock = Clock::start();
         // One session computes for nobody but itself.
         let dialer = Arc::new(Dialer::new(clock, Handle::current()));
@@ -61,8 +70,8 @@ impl Solo {
         let (tell, heard) = mpsc::channel(EVENTS);
         let target = Arc::clone(&plan.target);
         let pace = Pace::default();
-        let driver = Driver::new(0, config, target, dialer, lookout, pace, tell).once();
-        let task = tokio::spawn(driver.run(told, false));
+        let driver = Driver::new(0, config, target, dialer, lookout, pace, tell);
+        let task = tokio::spawn(driver.once().over(cable).run(told, false));
         Self {
             commands,
             heard,
@@ -113,6 +122,18 @@ impl Solo {
                     }
                 }
             }
+        }
+    }
+
+    /// Does something, unless the session is over first.
+    ///
+    /// # Errors
+    /// When it is.
+    pub async fn beside<T>(&mut self, work: impl Future<Output = T>) -> Result<T, Lost> {
+        tokio::select! {
+            biased;
+            done = work => Ok(done),
+            lost = self.ended() => Err(lost),
         }
     }
 

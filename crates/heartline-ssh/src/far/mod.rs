@@ -7,8 +7,10 @@ use std::str::FromStr;
 use thiserror::Error;
 
 mod members;
+mod naming;
 
 pub(crate) use members::MEMBERS;
+pub use naming::{Naming, name_session};
 
 /// A session at its far end. No two that the node ever has are equal, but that a connection between the same two ports
 /// may come again: then the start of the server tells them apart.

@@ -34,6 +34,7 @@ mod tries;
 pub use script::{forced_command, guard_request};
 pub use tries::Tries;
 
+pub(crate) use script::name_request;
 pub(crate) use task::{Guarding, new_token, open_channel};
 
 /// What a guard is to be like.

@@ -57,6 +57,11 @@ pub fn guard_request(token: &str, fuse: Fuse, duty: Duty) -> String {
     }
 }
 
+/// The exec request by which a session without a guard says its name, as the hello of [`Duty::All`] does.
+pub(crate) fn name_request(token: &str) -> String {
+    format!("exec sh -c '{JOIN}' {NAMER} '{FIND}' '{MEMBERS}' '{OTHERWISE}' '{TELL}' {token} 1")
+}
+
 /// The options before a key in `authorized_keys` (OpenSSH 7.2 and later) by which that key has the right to beat and
 /// nothing else: whatever it asks for, the guard runs.
 pub fn forced_command() -> String {
@@ -128,8 +133,13 @@ const ALL: &str = concat!(
     "[ \"$x\" = end ]&&{ w;echo e $n;continue;};kill -USR1 $v||exit;c;done;kill $v;d",
 );
 
+/// Says the name, which is empty where the node cannot tell.
+const TELL: &str = "echo;echo $1 I $I";
+
 /// What `ps` shows of it, before its arguments.
 const NAME: &str = "heartline-guard";
+/// The same, of one that says a name and ends.
+const NAMER: &str = "heartline-name";
 
 #[cfg(test)]
 mod tests {
@@ -146,9 +156,12 @@ mod tests {
 
     #[test]
     fn every_login_shell_leaves_it_alone() {
-        for duty in [Duty::Session, Duty::All] {
-            let request = guard_request("0123456789abcdef0123456789abcdef", fuse(), duty);
-            let quoted = if duty == Duty::All { 5 } else { 1 };
+        let token = "0123456789abcdef0123456789abcdef";
+        for (request, quoted) in [
+            (guard_request(token, fuse(), Duty::Session), 1),
+            (guard_request(token, fuse(), Duty::All), 5),
+            (name_request(token), 5),
+        ] {
             assert_eq!(request.matches('\'').count(), quoted * 2, "{request}");
             assert!(!request.contains(['\\', '\n', '`']), "{request}");
             let blank_follows = |(at, _)| request[at + 1..].starts_with(' ');
