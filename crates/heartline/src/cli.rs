@@ -11,6 +11,7 @@ use heartline_watch::config::parse_duration;
 use crate::demo::DemoArgs;
 use crate::explain::ExplainArgs;
 use crate::flags::{NodeFlags, OneNode};
+use crate::prove::ProveArgs;
 use crate::run::RunArgs;
 use crate::serve::ServeArgs;
 use crate::words;
@@ -42,6 +43,8 @@ pub(crate) enum Command {
     Wait(WaitArgs),
     /// Run a command on a node that dies with the connection
     Run(Box<RunArgs>),
+    /// Cut connections to a node and time both ends
+    Prove(Box<ProveArgs>),
     /// An SSH endpoint that answers beats and nothing else
     Serve(ServeArgs),
     /// What keepalive settings really do
@@ -195,6 +198,7 @@ impl Cli {
             Command::Check(args) => args.node.flags.verbosity(),
             Command::Wait(args) => args.node.flags.verbosity(),
             Command::Run(args) => args.node.flags.verbosity(),
+            Command::Prove(args) => args.node.flags.verbosity(),
             Command::Serve(args) => args.verbosity(),
             Command::Explain(_)
             | Command::Demo(_)

@@ -19,6 +19,7 @@ mod limits;
 mod logging;
 mod man;
 mod printer;
+mod prove;
 mod run;
 mod serve;
 mod wait;
@@ -39,6 +40,7 @@ fn main() -> ExitCode {
         Command::Check(args) => check::run(args),
         Command::Wait(args) => wait::run(args),
         Command::Run(args) => run::run(*args),
+        Command::Prove(args) => prove::run(*args),
         Command::Serve(args) => serve::run(args),
         Command::Demo(args) => demo::run(args),
         Command::Explain(args) => explain::run(&args),

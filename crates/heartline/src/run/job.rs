@@ -292,7 +292,7 @@ async fn beside<T>(solo: &mut Solo, work: impl Future<Output = Option<T>>) -> Re
 }
 
 /// Why a session is over, for a person.
-pub(super) fn why_lost(lost: &Lost) -> String {
+pub(crate) fn why_lost(lost: &Lost) -> String {
     let event = lost.event.as_ref();
     let detail = event.and_then(|event| event.evidence.ssh.detail.as_deref());
     reason(event.and_then(|event| event.to.cause()), detail)

@@ -25,6 +25,7 @@ use job::{Fate, Job, NotBegun, Refusal};
 use signals::Signals;
 
 pub(crate) use args::RunArgs;
+pub(crate) use job::why_lost;
 
 /// Runs the command; its own exit code.
 pub(crate) fn run(args: RunArgs) -> anyhow::Result<ExitCode> {
