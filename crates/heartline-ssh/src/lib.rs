@@ -27,6 +27,7 @@ mod preamble;
 mod proxy_command;
 mod session;
 mod socket;
+mod survey;
 mod target;
 mod wire;
 
@@ -50,4 +51,5 @@ pub use guard::{
 pub use inspect::{InspectError, Inspector, inspect_request};
 pub use session::{Beat, Established, GOODBYE, Inspecting, Peer, Session};
 pub use socket::{ConnectError, resolve};
+pub use survey::{Evidence, Here, Standing, Survey, SurveyError, Verdict};
 pub use target::{PrepareError, Preparer, Target};

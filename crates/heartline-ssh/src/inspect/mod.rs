@@ -79,6 +79,18 @@ impl Inspector {
         self.ask("kill", all_of, patience).await
     }
 
+    /// As [`kill`](Self::kill), but the sshd gets TERM first and a second to tidy up.
+    ///
+    /// # Errors
+    /// Where it has not answered within `patience`, or never will. They may be ended all the same.
+    pub async fn end(
+        &mut self,
+        all_of: &FarSession,
+        patience: Duration,
+    ) -> Result<usize, InspectError> {
+        self.ask("end", all_of, patience).await
+    }
+
     async fn ask(
         &mut self,
         verb: &str,

@@ -1,8 +1,8 @@
 //! What runs on the node: POSIX sh, by the rules of `guard/script.rs`.
 //!
-//! Each line is a question: its number, `count` or `kill`, a far session. The answer is the token, the number, and how many
+//! Each line is a question: its number, `count`, `kill` or `end`, a far session. The answer is the token, the number, and how many
 //! live. A far session of another boot has nobody. Session ids that were seen (`W`) are kept for as long as it is asked for
-//! the same session. With `kill` they are looked at before the server is killed, after which its children are not known.
+//! the same session. With `kill` and `end` they are looked at before the server is killed, after which its children are not known.
 
 use crate::far::MEMBERS;
 
@@ -18,7 +18,8 @@ const INSPECT: &str = concat!(
     "{ echo;echo $1 n;exit;};O=$d;P=;echo;echo $1 i;",
     "while read -r H v p S B C;do n=0 C=SSH_CONNECTION=$C;",
     "[ \"$P\" = \"$p $S\" ]||W=\" \";P=\"$p $S\";",
-    "if [ \"$B\" = \"$K\" ];then [ $v = kill ]&&{ z;f&&kill -KILL $p;",
+    "if [ \"$B\" = \"$K\" ];then [ $v = count ]||{ z;[ $v = end ]&&f&&{ kill -TERM $p;for j in 1 2 3 4 5 6 7 8 9 10;do ",
+    "f||break;sleep .1||{ sleep 1;break;};done;};f&&kill -KILL $p;",
     "for j in 1 2 3 4 5 6 7 8 9 10;do z KILL||z KILL||break;done;};",
     "z;f&&n=$((n+1));fi;echo $1 $H $n;done",
 );
