@@ -11,6 +11,7 @@ use heartline_watch::config::parse_duration;
 use crate::demo::DemoArgs;
 use crate::explain::ExplainArgs;
 use crate::flags::{NodeFlags, OneNode};
+use crate::ghosts::GhostsArgs;
 use crate::prove::ProveArgs;
 use crate::run::RunArgs;
 use crate::serve::ServeArgs;
@@ -45,6 +46,8 @@ pub(crate) enum Command {
     Run(Box<RunArgs>),
     /// Cut connections to a node and time both ends
     Prove(Box<ProveArgs>),
+    /// List your sessions on a node that no living client holds, and end them
+    Ghosts(Box<GhostsArgs>),
     /// An SSH endpoint that answers beats and nothing else
     Serve(ServeArgs),
     /// What keepalive settings really do
@@ -199,6 +202,7 @@ impl Cli {
             Command::Wait(args) => args.node.flags.verbosity(),
             Command::Run(args) => args.node.flags.verbosity(),
             Command::Prove(args) => args.node.flags.verbosity(),
+            Command::Ghosts(args) => args.node.flags.verbosity(),
             Command::Serve(args) => args.verbosity(),
             Command::Explain(_)
             | Command::Demo(_)

@@ -14,6 +14,7 @@ mod cli;
 mod demo;
 mod explain;
 mod flags;
+mod ghosts;
 mod guard_command;
 mod limits;
 mod logging;
@@ -41,6 +42,7 @@ fn main() -> ExitCode {
         Command::Wait(args) => wait::run(args),
         Command::Run(args) => run::run(*args),
         Command::Prove(args) => prove::run(*args),
+        Command::Ghosts(args) => ghosts::run(*args),
         Command::Serve(args) => serve::run(args),
         Command::Demo(args) => demo::run(args),
         Command::Explain(args) => explain::run(&args),
