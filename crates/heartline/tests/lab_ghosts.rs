@@ -339,6 +339,32 @@ fn a_session_in_which_nothing_runs_is_found_by_what_is_left() -> Result<()> {
     Ok(())
 }
 
+/// An sshd that hangs holds on to what is over: its client has gone in order, or its connection was reset.
+#[test]
+fn an_sshd_that_hangs_is_ended_when_its_client_is_gone() -> Result<()> {
+    let Some(lab) = Lab::or_skip("an_sshd_that_hangs") else {
+        return Ok(());
+    };
+    let (node, _cable) = place(&lab, &NodeSpec::new("db1"))?;
+    let (_reset, gone) = begin(&node, ssh(&lab, &["db1", "exec sleep 1000"]))?;
+    until("it runs", || Ok(node.user_processes().len() == 1))?;
+    nix::sys::signal::kill(gone, Signal::SIGSTOP)?;
+    node.reset_sessions()?;
+    let (client, closed) = begin(&node, ssh(&lab, &["db1", "exec sleep 1001"]))?;
+    until("it runs", || Ok(node.user_processes().len() == 2))?;
+    nix::sys::signal::kill(closed, Signal::SIGSTOP)?;
+    client.signal(Signal::SIGKILL)?;
+    client.finish(CEILING)?;
+    let all = listed(&lab, "db1")?;
+    assert_eq!(evidence(&all, gone)?, ("ghost", "gone"), "{all:#?}");
+    assert_eq!(evidence(&all, closed)?, ("ghost", "closed"), "{all:#?}");
+    let done = ghosts(&lab, "db1", "--end all")?;
+    assert_eq!(done.code(), Some(0), "{done:?}");
+    ensure!(!is_alive(gone) && !is_alive(closed), "{done:?}");
+    ensure!(node.user_processes().is_empty(), "what they had started");
+    Ok(())
+}
+
 /// Without `ss` the tables of `/proc` tell less, and enough.
 #[test]
 fn a_node_without_ss_tells_what_it_can() -> Result<()> {

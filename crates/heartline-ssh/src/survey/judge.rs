@@ -122,11 +122,12 @@ pub(super) fn judge(facts: &Facts, here: Option<&Here>) -> Vec<Standing> {
                 _ => None,
             },
         };
-        let (verdict, evidence) = match &found.ends {
+        let (verdict, evidence) = match (&found.ends, socket) {
             _ if found.is_own => (Verdict::Held, Evidence::Own),
-            Some(_) => weigh(facts, here, socket),
-            None if found.is_misnamed || open > unexplained.len() => NOT_KNOWN,
-            None => by_elimination(facts, here, &unexplained),
+            (Some(_), Some(socket)) => weigh(facts, here, socket),
+            (Some(_), None) => gone(facts, here, &unexplained),
+            (None, _) if found.is_misnamed || open > unexplained.len() => NOT_KNOWN,
+            (None, _) => by_elimination(facts, here, &unexplained),
         };
         let client = found.ends.as_ref().map(|ends| ends.client);
         Standing {
@@ -154,23 +155,27 @@ fn by_elimination(
     if !facts.own_is_in(&facts.sockets) {
         return NOT_KNOWN;
     }
-    let mut all = unexplained
-        .iter()
-        .map(|socket| weigh(facts, here, Some(socket)));
+    let mut all = unexplained.iter().map(|socket| weigh(facts, here, socket));
     match all.next() {
         Some(first) if first.0 != Verdict::Unknown && all.all(|other| other.0 == first.0) => first,
         _ => NOT_KNOWN,
     }
 }
 
-fn weigh(facts: &Facts, here: Option<&Here>, socket: Option<&Socket>) -> (Verdict, Evidence) {
-    let Some(socket) = socket else {
-        return if facts.own_is_in(&facts.sockets) {
-            (Verdict::Ghost, Evidence::Gone)
-        } else {
-            (Verdict::Unknown, Evidence::Unseen)
-        };
-    };
+/// The connection that it names is no more. A name may be wrong, though: then its connection is one of those that are left.
+fn gone(facts: &Facts, here: Option<&Here>, unexplained: &[&Socket]) -> (Verdict, Evidence) {
+    if !facts.own_is_in(&facts.sockets) {
+        return (Verdict::Unknown, Evidence::Unseen);
+    }
+    let mut all = unexplained.iter();
+    if all.all(|socket| weigh(facts, here, socket).0 == Verdict::Ghost) {
+        (Verdict::Ghost, Evidence::Gone)
+    } else {
+        NOT_KNOWN
+    }
+}
+
+fn weigh(facts: &Facts, here: Option<&Here>, socket: &Socket) -> (Verdict, Evidence) {
     match socket.state {
         State::Closing | State::Listen => return (Verdict::Ghost, Evidence::Gone),
         State::CloseWait => return (Verdict::Ghost, Evidence::Closed),
@@ -336,6 +341,19 @@ mod tests {
         let mut unseen = one("10.77.1.9", "");
         unseen.sockets.clear();
         assert_eq!(verdict(&unseen, None), (Verdict::Unknown, Evidence::Unseen));
+    }
+
+    #[test]
+    fn a_connection_that_is_named_wrongly_ends_nobody() {
+        let held = "ESTAB 0 0 10.77.1.2:22 10.77.1.8:40000 ino:1\n\t cubic lastsnd:5 lastrcv:5\n";
+        assert_eq!(verdict(&one("10.77.1.9", held), None), NOT_KNOWN);
+        let ghost = heard(300, "timer:(on,1sec,9)");
+        let twice = facts(
+            "s 50 49 40 5000 sshd: me@notty\np 51 50 51 5001 10.77.1.9 40000 10.77.1.2 22\n\
+             s 60 59 40 5000 sshd: me@notty\np 61 60 61 5001 10.77.1.9 40000 10.77.1.2 22\n",
+            &ghost,
+        );
+        assert_eq!(verdict(&twice, None), NOT_KNOWN);
     }
 
     #[test]

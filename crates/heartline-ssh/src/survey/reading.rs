@@ -35,7 +35,7 @@ pub(super) struct Found {
     pub(super) terminal: Option<String>,
     /// Set by [`Facts::settle`].
     pub(super) ends: Option<Ends>,
-    /// Its children name a connection that is none, or several.
+    /// Its children name a connection that is none, or several, or another session's too.
     pub(super) is_misnamed: bool,
     pub(super) processes: usize,
     pub(super) is_own: bool,
@@ -299,6 +299,26 @@ impl Facts {
             found.is_own = same || found.pid == self.starter;
             if found.is_own && found.ends.is_none() {
                 found.ends.clone_from(&self.own);
+            }
+        }
+        self.doubt_twice_named();
+    }
+
+    /// Two sessions have two connections: somebody has passed on a name.
+    fn doubt_twice_named(&mut self) {
+        let named: Vec<_> = self
+            .sessions
+            .iter()
+            .map(|found| found.ends.clone())
+            .collect();
+        for found in self
+            .sessions
+            .iter_mut()
+            .filter(|found| found.ends.is_some())
+        {
+            if named.iter().filter(|ends| **ends == found.ends).count() > 1 {
+                found.is_misnamed = true;
+                found.ends = None;
             }
         }
     }
