@@ -62,17 +62,19 @@ impl Target {
         Ok(Arc::clone(&known.verifier))
     }
 
-    /// russh's configuration for one connection: every session gets a rekey time of its own, so that those that were
-    /// dialed together do not exchange keys together.
+    /// russh's configuration for one connection.
     pub(crate) fn russh_config(&self, verifier: &Verifier) -> Result<client::Config, russh::Error> {
         let (key, host_key_certificates) = verifier.preference();
         let interval = self.timing.interval;
-        let jitter = 0.75 + fastrand::f64() * 0.25;
         Ok(client::Config {
             client_id: russh::SshId::Standard(IDENT.into()),
+            // When to exchange keys anew is the peer's to say, who counts both ways. While we wait for the answer to a
+            // request of our own nothing else can be sent, beats least of all; and it would wait long behind output that
+            // nobody takes.
             limits: russh::Limits {
-                rekey_time_limit: REKEY.mul_f64(jitter),
-                ..russh::Limits::default()
+                rekey_write_limit: usize::try_from(REKEY_BYTES).unwrap_or(usize::MAX),
+                rekey_read_limit: usize::MAX,
+                rekey_time_limit: std::time::Duration::MAX,
             },
             preferred: Preferred {
                 key: key.into(),
@@ -303,8 +305,9 @@ impl Shared {
     }
 }
 
-/// As OpenSSH's client (`RekeyLimit` has no time by default; RFC 4253 section 9 recommends an hour).
-const REKEY: std::time::Duration = std::time::Duration::from_hours(1);
+/// Bytes sent, as OpenSSH has it for its usual ciphers (`RekeyLimit`: 2^32 blocks of 16 bytes; no time by default). No packet
+/// is smaller than a block, so the packets are fewer than 2^32 too, after which their numbers would come again.
+const REKEY_BYTES: u64 = 1 << 36;
 /// Handshakes at a time with one address, well below sshd's `MaxStartups 10:30:100`.
 const GATE: usize = 4;
 /// How much of a wrong value is shown.
