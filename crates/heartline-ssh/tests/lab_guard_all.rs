@@ -209,15 +209,19 @@ impl<'a> Bed<'a> {
     }
 
     fn ask(&mut self, verb: &str, far: &FarSession) -> usize {
+        self.answer(&format!("{verb} {far}")).parse().unwrap()
+    }
+
+    fn answer(&mut self, question: &str) -> String {
         self.asked += 1;
         let number = self.asked;
-        let question = format!("{number} {verb} {far}\n");
+        let question = format!("{number} {question}\n");
         self.inspector.write_stdin(&question).unwrap();
         let begin = format!("{TOKEN} {number} ");
         let answer = self
             .inspector
             .wait_for("answer", CEILING, |line| line.text.starts_with(&begin));
-        answer.unwrap().text[begin.len()..].parse().unwrap()
+        answer.unwrap().text[begin.len()..].to_owned()
     }
 
     /// Waits until the inspector counts so many.
@@ -262,9 +266,9 @@ impl Subject {
         self.beats += 1;
         let number = self.beats.to_string();
         self.guard.write_stdin(&format!("{number}\n")).unwrap();
-        let echo = self
-            .guard
-            .wait_for("an echo", CEILING, |line| line.text == number);
+        let echo = self.guard.wait_for("an echo", CEILING, |line| {
+            line.text.split(' ').next() == Some(&number)
+        });
         echo.unwrap();
         Instant::now()
     }
@@ -436,10 +440,20 @@ fn an_inspector_kills_what_no_guard_does() {
         let subject = bed.subject();
         bed.somebody_comes();
         let far = subject.far.clone();
-        let elsewhere = far.to_string().replace(&far.boot_id()[..8], "00000000");
-        assert_eq!(bed.ask("count", &elsewhere.parse().unwrap()), 0);
-        assert_eq!(bed.ask("kill", &elsewhere.parse().unwrap()), 0);
-        // What it was takes part no more.
+        // Another boot, and another container of this machine.
+        let words: Vec<_> = far.to_string().split(' ').map(str::to_owned).collect();
+        let (boot, namespace) = words[2].split_once('.').unwrap();
+        assert!(!namespace.is_empty());
+        for elsewhere in [
+            format!("{}.{namespace}", boot.replace(&boot[..8], "00000000")),
+            format!("{boot}.1"),
+            format!("{boot}."),
+        ] {
+            let elsewhere = far.to_string().replace(&words[2], &elsewhere);
+            let _: FarSession = elsewhere.parse().unwrap();
+            assert_eq!(bed.answer(&format!("count {elsewhere}")), "x");
+            assert_eq!(bed.answer(&format!("kill {elsewhere}")), "x");
+        }
         assert!(bed.ask("count", &far) > subject.started.len());
         assert_eq!(bed.ask("kill", &far), 0, "{}", bed.shell.name);
         bed.gone();

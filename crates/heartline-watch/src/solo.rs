@@ -137,6 +137,17 @@ impl Solo {
         }
     }
 
+    /// Ends the session cleanly, and returns when our end of it is gone, which [`GOODBYE`] and a little bounds.
+    pub async fn quit(&mut self) -> Lost {
+        // The driver is told by the last sender's end.
+        self.commands = mpsc::channel(1).0;
+        if let Ok(lost) = timeout(GOODBYE + MARGIN, self.ended()).await {
+            return lost;
+        }
+        self.task.abort();
+        self.ended().await
+    }
+
     /// Ends the session cleanly, within [`GOODBYE`] and a little.
     pub async fn stop(self) {
         let Self { commands, task, .. } = self;

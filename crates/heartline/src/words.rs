@@ -1,7 +1,7 @@
 //! What a person reads.
 
 use std::fmt::Write;
-use std::io::IsTerminal;
+use std::io::{IsTerminal, Write as _};
 
 use heartline_core::Cause;
 use heartline_ssh::escape;
@@ -24,7 +24,12 @@ pub(crate) fn complain(error: &anyhow::Error) {
         .join(" ");
     // What came from a file or a peer is escaped already, and what was escaped stays as it is.
     let text: Vec<_> = text.split('\\').map(plain).collect();
-    eprintln!("heartline: {}", text.join("\\"));
+    say(&format!("heartline: {}", text.join("\\")));
+}
+
+/// One line on standard error as it is. Whoever has closed that hears nothing, and nothing else comes of it.
+pub(crate) fn say(line: &str) {
+    let _ = writeln!(std::io::stderr(), "{line}");
 }
 
 /// A first dial is news to a program, and none to a person; nor is what a node's only line does, beside what the node

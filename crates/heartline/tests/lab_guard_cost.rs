@@ -208,6 +208,6 @@ fn measure(lab: &Lab, node: &Node, name: &str, request: &str) -> Result<(String,
 fn beat(ssh: &mut Running, number: u32) -> Result<()> {
     ssh.write_stdin(&format!("{number}\n"))?;
     let wanted = number.to_string();
-    ssh.wait_for("an echo", CEILING, |line| line.text == wanted)
-        .map(drop)
+    let answers = |line: &lab::Line| line.text.split(' ').next() == Some(&wanted);
+    ssh.wait_for("an echo", CEILING, answers).map(drop)
 }

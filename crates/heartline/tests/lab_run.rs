@@ -4,7 +4,10 @@ mod running;
 mod shells;
 mod watching;
 
+use std::fs::{self, File};
 use std::io::{Read, Write};
+use std::os::unix::fs::symlink;
+use std::path::PathBuf;
 use std::process::Stdio;
 use std::thread;
 use std::time::{Duration, Instant};
@@ -143,9 +146,12 @@ fn who_asks_twice_does_not_wait_for_a_command_that_will_not_hear() -> Result<()>
     let command = "trap '' INT TERM HUP; echo ready; while :; do sleep 1; done";
     let mut running = begin(&lab, "db1", TIMING, command)?;
     running.wait_for("ready", CEILING, |line| line.text == "ready")?;
-    running.signal(Signal::SIGINT)?;
+    // A service manager may send one of each at once.
+    for signal in [Signal::SIGINT, Signal::SIGTERM, Signal::SIGHUP] {
+        running.signal(signal)?;
+    }
     thread::sleep(FUSE / 2);
-    ensure!(running.is_alive(), "it had one");
+    ensure!(running.is_alive(), "it had one of each");
     running.signal(Signal::SIGTERM)?;
     assert_eq!(running.wait(CEILING)?.status.code(), Some(143));
     ensure!(shells::running(&node, "while").is_empty(), "it lives on");
@@ -246,6 +252,64 @@ fn a_reader_that_goes_takes_the_command_with_it() -> Result<()> {
     leaves_nothing(&node)
 }
 
+/// A full disk is no reader that has gone, nor is a read that fails an end of the input.
+#[test]
+fn what_cannot_be_read_or_written_here_ends_the_command_and_is_said() -> Result<()> {
+    let Some((lab, node)) = db1("cannot_be_read_or_written")? else {
+        return Ok(());
+    };
+    let command = "echo x; sleep 1000";
+    let mut full = run(&lab, "db1", TIMING, command);
+    full.stdin(Stdio::null())
+        .stdout(File::options().write(true).open("/dev/full")?);
+    let mut unread = run(&lab, "db1", TIMING, command);
+    unread.stdin(File::open("/")?);
+    for (mut command, said) in [
+        (full, "cannot be written here, so it is ended: "),
+        (
+            unread,
+            "standard input cannot be read, so the command is ended: ",
+        ),
+    ] {
+        let ended = command.output()?;
+        let stderr = String::from_utf8_lossy(&ended.stderr);
+        assert_eq!(ended.status.code(), Some(255), "{stderr}");
+        ensure!(stderr.contains(said), "{stderr}");
+        ensure!(shells::running(&node, "sleep").is_empty(), "it lives on");
+    }
+    leaves_nothing(&node)
+}
+
+/// What a guard cannot find it cannot end, so it is not trusted with a command.
+#[test]
+fn where_no_process_can_be_found_nothing_is_run() -> Result<()> {
+    let Some(lab) = Lab::or_skip("no_process_can_be_found") else {
+        return Ok(());
+    };
+    for missing in ["grep", "tr"] {
+        let folder = lab.dir().join(format!("bin-without-{missing}"));
+        fs::create_dir(&folder)?;
+        for tool in ["sh", "sleep", "ps", "grep", "tr", "readlink", "touch"] {
+            if tool != missing {
+                symlink(PathBuf::from("/usr/bin").join(tool), folder.join(tool))?;
+            }
+        }
+        let name = format!("without-{missing}");
+        let config = format!("SetEnv PATH={}", folder.display());
+        let node = lab.node_with(&NodeSpec::new(&name).config(&config))?;
+        lab.cable(&node)?;
+        let mark = lab.dir().join(missing);
+        let ended = outcome(&lab, &name, TIMING, &format!("touch {}", mark.display()))?;
+        assert_eq!(ended.code(), Some(255), "{ended:?}");
+        for said in ["nothing was run", "needs grep and tr"] {
+            ensure!(ended.stderr.contains(said), "{}", ended.stderr);
+        }
+        ensure!(!mark.exists(), "it was run without {missing}");
+        leaves_nothing(&node)?;
+    }
+    Ok(())
+}
+
 #[test]
 fn a_terminal_is_as_large_as_ours_and_hears_its_keys() -> Result<()> {
     let Some((lab, node)) = db1("a_terminal")? else {
@@ -267,9 +331,9 @@ fn a_terminal_is_as_large_as_ours_and_hears_its_keys() -> Result<()> {
         .env("TERM", "vt100");
     let mut child = run.spawn()?;
     drop(run);
-    let mut screen = std::fs::File::from(ours.master);
+    let mut screen = File::from(ours.master);
     let mut seen = String::new();
-    let mut read_until = |screen: &mut std::fs::File, wanted: &str| -> Result<()> {
+    let mut read_until = |screen: &mut File, wanted: &str| -> Result<()> {
         let begun = Instant::now();
         while !seen.contains(wanted) {
             ensure!(begun.elapsed() < CEILING, "no {wanted:?} in {seen:?}");

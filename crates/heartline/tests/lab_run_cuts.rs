@@ -5,6 +5,8 @@ mod running;
 mod shells;
 mod watching;
 
+use std::fs::Permissions;
+use std::os::unix::fs::PermissionsExt;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
@@ -300,6 +302,39 @@ fn it_dies_with_its_sshd() -> Result<()> {
     }
     field.gone("sshd killed", begun, Duration::ZERO)?;
     field.say(PROVEN, begun)
+}
+
+/// Its fuse does not end it, and this user can neither read what it is nor kill it.
+#[test]
+fn what_has_become_another_users_is_not_said_to_be_dead() -> Result<()> {
+    let Some(lab) = Lab::or_skip("another_users") else {
+        return Ok(());
+    };
+    let Some(node) = node_with(&lab, &POSIX[1], "")? else {
+        lab::skipped("another_users", POSIX[1].program);
+        return Ok(());
+    };
+    let cable = lab.cable(&node)?;
+    // As `sudo` without a terminal of its own.
+    let become_root = lab.dir().join("become-root");
+    std::fs::copy("/usr/bin/setpriv", &become_root)?;
+    std::fs::set_permissions(&become_root, Permissions::from_mode(0o4755))?;
+    let command = format!(
+        "{} --reuid 0 --regid 0 --clear-groups sleep 1003 & echo ready >&2; wait",
+        become_root.display()
+    );
+    let mut running = begin(&lab, "bash", TIMING, &command)?;
+    running.wait_for("ready", CEILING, |line| line.text == "ready")?;
+    std::thread::sleep(FUSE);
+    cable.inject(Fault::Silent(Direction::Both))?;
+    until("its fuse has burnt", || Ok(shells::is_clear(&node)))?;
+    cable.heal()?;
+    let ended = running.finish(CEILING)?;
+    assert_eq!(ended.code(), Some(255), "{ended:?}");
+    let wanted = "1 of the command's processes live on there";
+    ensure!(ended.stderr.contains(wanted), "{}", ended.stderr);
+    ensure!(!ended.stderr.contains("proven dead"), "{}", ended.stderr);
+    Ok(())
 }
 
 #[test]

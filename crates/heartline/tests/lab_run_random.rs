@@ -168,10 +168,11 @@ impl Place {
                 count.burnt.fetch_add(1, Ordering::Relaxed);
             }
         }
-        ensure!(
-            self.node.user_processes().is_empty(),
-            "{words}: somebody came back"
-        );
+        // Who looked whether it was dead is on its way out.
+        until("nobody came back", || {
+            Ok(self.node.user_processes().is_empty())
+        })
+        .with_context(|| words.clone())?;
         self.cable.heal()?;
         count
             .bare

@@ -20,6 +20,7 @@ pub(super) struct Backlog {
 struct State {
     bytes: usize,
     holds: bool,
+    is_abandoned: bool,
 }
 
 impl Backlog {
@@ -35,7 +36,7 @@ impl Backlog {
     pub(super) fn came(&self, bytes: usize) {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         state.bytes = state.bytes.saturating_add(bytes);
-        if state.bytes > HIGH && !state.holds {
+        if state.bytes > HIGH && !state.holds && !state.is_abandoned {
             state.holds = true;
             self.brake.hold();
         }
@@ -53,6 +54,7 @@ impl Backlog {
     /// Nobody will take anything any more.
     pub(super) fn abandon(&self) {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        state.is_abandoned = true;
         self.release(&mut state);
     }
 
@@ -95,6 +97,16 @@ mod tests {
         backlog.came(3 * HIGH);
         assert!(brake.holds());
         drop(backlog);
+        assert!(!brake.holds());
+    }
+
+    #[test]
+    fn an_abandoned_one_never_holds_it_again() {
+        let brake = Brake::detached();
+        let backlog = Backlog::new(brake.clone());
+        backlog.came(2 * HIGH);
+        backlog.abandon();
+        backlog.came(2 * HIGH);
         assert!(!brake.holds());
     }
 

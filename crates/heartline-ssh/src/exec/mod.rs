@@ -73,8 +73,10 @@ pub enum Part {
     Out(Bytes),
     /// Of its standard error.
     Err(Bytes),
-    /// How it ended. More output may come after it, from others that hold its output open.
+    /// How it ended. More output may come after it: its last, and that of others that hold its output open.
     Ended(Ending),
+    /// All has come, and its channel is closed. Without this the session was over before that.
+    Closed,
 }
 
 /// How a command ended.
@@ -148,12 +150,20 @@ impl ExecOutput {
     }
 }
 
+impl Drop for ExecOutput {
+    fn drop(&mut self) {
+        // What still comes waits for nobody.
+        self.parts.close();
+        self.backlog.abandon();
+    }
+}
+
 impl Part {
     /// What it takes up here, in bytes.
     fn weight(&self) -> usize {
         let bytes = match self {
             Self::Out(bytes) | Self::Err(bytes) => bytes.len(),
-            Self::Ended(_) => 0,
+            Self::Ended(_) | Self::Closed => 0,
         };
         bytes.saturating_add(OVERHEAD)
     }

@@ -87,13 +87,17 @@ impl Pump {
                     self.answered(false);
                     continue;
                 }
-                ChannelMsg::Close => break,
+                ChannelMsg::Close => Part::Closed,
                 _ => continue,
             };
+            let is_last = part == Part::Closed;
             self.backlog.came(part.weight());
             if self.send.send(part).is_err() {
                 // Nobody takes it; the channel is emptied all the same, so that the session goes on.
                 self.backlog.abandon();
+            }
+            if is_last {
+                break;
             }
         }
         self.backlog.abandon();

@@ -9,30 +9,33 @@ use thiserror::Error;
 mod members;
 mod naming;
 
-pub(crate) use members::MEMBERS;
+pub(crate) use members::{MEMBERS, PLACE};
 pub use naming::{Naming, name_session};
 
 /// A session at its far end. No two that the node ever has are equal, but that a connection between the same two ports
 /// may come again: then the start of the server tells them apart.
 ///
 /// Written and read as words with a blank between them: process id of the session's sshd, its start (field 22 of
-/// `/proc/PID/stat`), the boot id of the node, the four words of `SSH_CONNECTION`.
+/// `/proc/PID/stat`), what the node is, the four words of `SSH_CONNECTION`.
+///
+/// What the node is: its boot id, a dot, and the inode of the PID namespace, since containers of one machine share the boot
+/// id (no digits: a kernel without). Behind one address there may be now this machine, now that.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct FarSession {
     pid: NonZeroU32,
     start: NonZeroU64,
-    boot: BootId,
+    place: Place,
     connection: Connection,
 }
 
 /// These are not the words of a far session.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
-#[error("not a process, its start, a boot id, and two addresses with a port each")]
+#[error("not a process, its start, a boot id with a namespace, and two addresses with a port each")]
 pub struct NotFarSession;
 
-/// `/proc/sys/kernel/random/boot_id`: a UUID.
+/// Which processes can be seen there: `/proc/sys/kernel/random/boot_id`, a dot, the number in `/proc/self/ns/pid`.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-struct BootId(String);
+struct Place(String);
 
 /// Client's address and port, server's address and port.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -42,11 +45,6 @@ impl FarSession {
     /// The process of the session's sshd.
     pub fn pid(&self) -> u32 {
         self.pid.get()
-    }
-
-    /// The boot of the node in which it began: a UUID.
-    pub fn boot_id(&self) -> &str {
-        &self.boot.0
     }
 
     /// Client's address and port, server's address and port, as the node sees them.
@@ -60,10 +58,10 @@ impl fmt::Display for FarSession {
         let Self {
             pid,
             start,
-            boot,
+            place,
             connection,
         } = self;
-        write!(f, "{pid} {start} {} {}", boot.0, connection.0)
+        write!(f, "{pid} {start} {} {}", place.0, connection.0)
     }
 }
 
@@ -76,16 +74,21 @@ impl FromStr for FarSession {
         Ok(Self {
             pid: number(word()?)?,
             start: number(word()?)?,
-            boot: BootId::new(word()?)?,
+            place: Place::new(word()?)?,
             connection: Connection::new(word()?)?,
         })
     }
 }
 
-impl BootId {
+impl Place {
     fn new(word: &str) -> Result<Self, NotFarSession> {
-        let is_uuid = word.len() == UUID.len()
-            && word
+        let (boot, namespace) = word.split_once('.').ok_or(NotFarSession)?;
+        if !namespace.is_empty() {
+            // The kernel counts inodes of namespaces in 32 bits.
+            let _: u32 = number(namespace)?;
+        }
+        let is_uuid = boot.len() == UUID.len()
+            && boot
                 .bytes()
                 .zip(UUID.bytes())
                 .all(|(byte, like)| match like {
@@ -138,7 +141,7 @@ mod tests {
 
     use super::*;
 
-    const BOOT: &str = "6c2ea14c-4f6d-4d9c-8a52-0f6f1e6c5a11";
+    const BOOT: &str = "6c2ea14c-4f6d-4d9c-8a52-0f6f1e6c5a11.4026531836";
 
     fn parse(text: &str) -> Result<FarSession, NotFarSession> {
         text.parse()
@@ -150,6 +153,13 @@ mod tests {
             "10.77.1.1 51234 10.77.1.2 22",
             "fe80::1%eth0 51234 fe80::2%eth0 22",
         ] {
+            assert!(
+                parse(&format!(
+                    "1 1 {} {connection}",
+                    BOOT.replace("4026531836", "")
+                ))
+                .is_ok()
+            );
             let text = format!("4711 123456 {BOOT} {connection}");
             let far = parse(&text).unwrap();
             assert_eq!(far.to_string(), text);
@@ -169,6 +179,9 @@ mod tests {
             format!("1  1 {BOOT} {good}"),
             format!("1 1 {} {good}", BOOT.to_uppercase()),
             format!("1 1 {} {good}", BOOT.replace('-', "0")),
+            format!("1 1 {} {good}", BOOT.replace('.', "-")),
+            format!("1 1 {} {good}", BOOT.replace(".402", ".0")),
+            format!("1 1 {BOOT}0 {good}"),
             format!("1 1 {BOOT} {good} "),
             format!("1 1 {BOOT} {good} 1"),
             format!("1 1 {BOOT} 10.77.1.1 51234 10.77.1.2"),
@@ -190,7 +203,7 @@ mod tests {
         fn what_is_taken_is_one_line_of_plain_words(
             text in prop_oneof![
                 any::<String>(),
-                "[1-9]{1,11} [1-9]{1,21} 6c2ea14c-4f6d-4d9c-8a52-0f6f1e6c5a11 .{1,70} [0-9]{1,6} .{1,70} [0-9]{1,6}",
+                "[1-9]{1,11} [1-9]{1,21} 6c2ea14c-4f6d-4d9c-8a52-0f6f1e6c5a11[.][0-9]{0,11} .{1,70} [0-9]{1,6} .{1,70} [0-9]{1,6}",
             ],
         ) {
             if let Ok(far) = parse(&text) {

@@ -2,8 +2,8 @@
 //!
 //! The node's output is never interpreted: of all that comes, greetings and worse, only lines that we foresaw mean something.
 //! Before the guard has said hello that is the token, which nobody there could know, and one letter after it, at the end of
-//! a line, or the letter and the name of the far session; after that it is the number of a beat that is owed, or, once the
-//! guard was told to end everything, that it has.
+//! a line, or the letter and the name of the far session; after that it is the number of a beat that is owed, and behind it
+//! session ids, or, once the guard was told to end everything, that it has.
 
 use std::collections::VecDeque;
 use std::str::FromStr;
@@ -39,8 +39,8 @@ pub(super) struct Dialogue {
 pub(super) enum Meant {
     /// The guard holds the fuse.
     Ready(Hello),
-    /// It answered a beat, after this long.
-    Echo(Duration),
+    /// It answered a beat, after this long; sessions whose processes belong to the session that it guards.
+    Echo(Duration, Vec<u32>),
     /// It has ended everything, but for so many processes that live still.
     Ended(u32),
     /// There is no use in it.
@@ -178,6 +178,7 @@ impl Dialogue {
             (Duty::Session, "s", None) => ready(Method::Signals, None),
             (Duty::All, "T", far) => ready(Method::Timed, far),
             (Duty::All, "S", far) => ready(Method::Signals, far),
+            (Duty::All, "g", None) => Meant::Unfit(Unguarded::Blind),
             (_, "n", None) => Meant::Unfit(Unguarded::NoServer),
             (_, "k", None) => Meant::Unfit(Unguarded::NotOurs),
             _ => return None,
@@ -195,14 +196,20 @@ impl Dialogue {
     }
 
     /// A number between the last that was answered and the last that was sent; those before it are answered by it too.
+    /// Behind it session ids, which only a guard of everything tells.
     fn echo(&mut self, now: Moment) -> Option<Meant> {
         let text = std::str::from_utf8(&self.line).ok()?;
-        let number: u64 = number(text)?;
-        let after = usize::try_from(self.number.checked_sub(number)?).ok()?;
+        let mut words = text.split(' ');
+        let answered: u64 = number(words.next()?)?;
+        let sessions = words.map(number).collect::<Option<Vec<u32>>>()?;
+        if self.duty == Duty::Session && !sessions.is_empty() {
+            return None;
+        }
+        let after = usize::try_from(self.number.checked_sub(answered)?).ok()?;
         let at = self.owed.len().checked_sub(after + 1)?;
         let sent = self.owed.get(at).copied()?;
         self.owed.drain(..=at);
-        Some(Meant::Echo(now.saturating_since(sent)))
+        Some(Meant::Echo(now.saturating_since(sent), sessions))
     }
 }
 
@@ -229,7 +236,8 @@ mod tests {
     use super::*;
 
     const TOKEN: &str = "00112233445566778899aabbccddeeff";
-    const FAR: &str = "4711 123 6c2ea14c-4f6d-4d9c-8a52-0f6f1e6c5a11 10.77.1.1 51234 10.77.1.2 22";
+    const FAR: &str =
+        "4711 123 6c2ea14c-4f6d-4d9c-8a52-0f6f1e6c5a11.4026531836 10.77.1.1 51234 10.77.1.2 22";
 
     fn at(ms: u64) -> Moment {
         Moment::at(Duration::from_millis(ms))
@@ -280,14 +288,14 @@ mod tests {
         assert_eq!(talk.beat(at(0)).unwrap(), b"1\n");
         assert_eq!(
             talk.take_in(at(3), b"1\n"),
-            [Meant::Echo(Duration::from_millis(3))]
+            [Meant::Echo(Duration::from_millis(3), Vec::new())]
         );
         for beat in 0..MAX_OWED as u64 {
             assert!(talk.beat(at(100 + beat)).is_some());
         }
         assert_eq!(talk.beat(at(200)), None, "a shell that hangs");
         let meant = talk.take_in(at(201), b"2\n64\n");
-        let echo = |ms| Meant::Echo(Duration::from_millis(ms));
+        let echo = |ms| Meant::Echo(Duration::from_millis(ms), Vec::new());
         assert_eq!(meant, [echo(101), echo(39)]);
         assert!(talk.beat(at(300)).is_some());
     }
@@ -307,6 +315,7 @@ mod tests {
             "1\r",
             "٣",
             "18446744073709551616",
+            "1 7",
         ] {
             assert_eq!(
                 talk.take_in(at(1), format!("{line}\n").as_bytes()),
@@ -332,7 +341,7 @@ mod tests {
     fn the_longest_far_session_is_found_behind_any_greeting() {
         let address = "f".repeat(64);
         let far = format!(
-            "4294967295 18446744073709551615 6c2ea14c-4f6d-4d9c-8a52-0f6f1e6c5a11 \
+            "4294967295 18446744073709551615 6c2ea14c-4f6d-4d9c-8a52-0f6f1e6c5a11.4294967295 \
              {address} 65535 {address} 65535"
         );
         for length in 0..MAX_LINE * 2 {
@@ -370,6 +379,30 @@ mod tests {
             assert_eq!(meant, [], "{after:?}");
             assert!(!talk.is_ready());
         }
+    }
+
+    #[test]
+    fn an_echo_of_a_guard_of_everything_may_name_sessions() {
+        let mut talk = new(Duty::All);
+        talk.take_in(at(0), format!("{TOKEN} T\n").as_bytes());
+        let _ = talk.beat(at(0));
+        for line in [
+            "1 ",
+            "1  7",
+            "1 07",
+            "1 -7",
+            "1 4294967296",
+            "1 7 x",
+            "1 7\r",
+        ] {
+            assert_eq!(
+                talk.take_in(at(1), format!("{line}\n").as_bytes()),
+                [],
+                "{line:?}"
+            );
+        }
+        let echo = Meant::Echo(Duration::from_millis(1), vec![7, 4_294_967_295]);
+        assert_eq!(talk.take_in(at(1), b"1 7 4294967295\n"), [echo]);
     }
 
     #[test]

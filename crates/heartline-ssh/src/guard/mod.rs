@@ -105,6 +105,10 @@ struct Known {
     asked: Notify,
     /// Signals that it is to pass on, oldest first.
     signals: Mutex<VecDeque<&'static str>>,
+    /// A beat is wanted at once.
+    is_beat_wanted: AtomicBool,
+    /// What its last echo told.
+    sessions: Mutex<Vec<u32>>,
     /// It was asked to end everything.
     is_asked: AtomicBool,
     /// When it last answered, in nanoseconds of the clock; 0: never.
@@ -159,6 +163,11 @@ pub enum Unguarded {
     /// The guard found no server of the session.
     #[error("a guard finds no sshd above it that it could end")]
     NoServer,
+    /// A guard could end nothing but the session.
+    #[error(
+        "a guard cannot search the node's processes (it needs grep and tr, or without /proc a ps that knows -A and -o)"
+    )]
+    Blind,
     /// The guard may not end the server.
     #[error(
         "a guard may not end the session's server process, which is not this user's (dropbear)"
@@ -217,6 +226,18 @@ impl Guard {
         self.known.far.get().cloned()
     }
 
+    /// The ids that the sessions of its processes had on the node when it last answered, with [`Duty::All`].
+    pub fn sessions(&self) -> Vec<u32> {
+        let sessions = self.known.sessions.lock();
+        sessions.unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Beats at once: something was started that its next answer should know of.
+    pub fn beat(&self) {
+        self.known.is_beat_wanted.store(true, Ordering::Release);
+        self.known.asked.notify_one();
+    }
+
     /// When the fuse begins to burn at the latest, after the last beat came there: the fuse, or twice that where the node's
     /// shell cannot wait for so long, or it is not known yet. With [`Duty::All`] everything is gone a second later.
     pub fn burns_within(&self) -> Duration {
@@ -238,6 +259,15 @@ impl Guard {
             }
             self.known.asked.notify_one();
         }
+    }
+
+    /// Whether it certainly has not burnt yet, so that nothing there has ended by it. It has not for as long as the fuse after
+    /// the beat that it last answered was sent.
+    pub fn cannot_have_burnt(&self) -> bool {
+        let fuse = self.rule.fuse.as_duration();
+        self.echo().is_some_and(|(at, round_trip)| {
+            self.rule.clock.now().saturating_since(at) + round_trip < fuse
+        })
     }
 
     /// Asks it to end now everything the session has started, and waits so long for it to say that it has; the session
@@ -290,6 +320,8 @@ impl Known {
             stage: watch::Sender::new(Stage::Starting),
             asked: Notify::new(),
             signals: Mutex::default(),
+            is_beat_wanted: AtomicBool::default(),
+            sessions: Mutex::default(),
             is_asked: AtomicBool::default(),
             echoed: AtomicU64::default(),
             round_trip: AtomicU64::default(),
@@ -311,7 +343,8 @@ impl Known {
         self.holds.store(holds, Ordering::Release);
     }
 
-    fn echo(&self, at: Moment, round_trip: Duration) {
+    fn echo(&self, at: Moment, round_trip: Duration, sessions: Vec<u32>) {
+        *self.sessions.lock().unwrap_or_else(PoisonError::into_inner) = sessions;
         let nanos = |time: Duration| u64::try_from(time.as_nanos()).unwrap_or(u64::MAX);
         self.round_trip.store(nanos(round_trip), Ordering::Release);
         self.echoed
@@ -329,6 +362,7 @@ impl Unguarded {
             Self::Mute { .. } => "mute",
             Self::TooMuch => "too_much",
             Self::NoServer => "no_server",
+            Self::Blind => "blind",
             Self::NotOurs => "not_ours",
             Self::EndsSession => "ends_session",
             Self::Lost { .. } => "lost",

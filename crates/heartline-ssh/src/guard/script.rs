@@ -25,7 +25,9 @@
 //! The guard of [`Duty::All`] is longer. Since an old csh takes no word over 1024 bytes it is sent as several, which a tiny
 //! first script joins. What is another there:
 //! * Its letters are capital: behind a forced command the other guard answers, which ends less.
-//! * The hello names the far session (`I`), where there is a `/proc` and the session's connection is known.
+//! * It says no hello where it could not find a process of its own (`K`): what it does not find it does not end.
+//! * The hello names the far session (`I`), where there is a `/proc` and the session's connection is known; an answer to a
+//!   beat names the sessions whose processes belong to it, for whoever looks after them when the server is gone.
 //! * The end of input burns the fuse too, so nothing needs a clock. The wait is in two parts all the same: on a node that
 //!   stood still for longer than the fuse the second part finds the beats that have come meanwhile.
 //! * `w` ends what the session has started, by [`MEMBERS`]: TERM, a look every tenth of a second, KILL until nobody was
@@ -33,7 +35,7 @@
 //!   below the session's server.
 //! * `d` burns: `w`, then the server. Should the node have no process left for `w`, which ends a dash, the server is
 //!   ended in the shell's own end.
-//! * After each beat `o` notes the children of the server, each of which sshd gives a session of its own: when the server
+//! * At each beat `o` notes the children of the server, each of which sshd gives a session of its own: when the server
 //!   has died, its children are not known any more. That is a read and no fork. Not every kernel lists children
 //!   (`CONFIG_PROC_CHILDREN`); without it, who has neither the environment nor a living server is not found.
 //! * `end` is `w` alone, and how many are left is told; the fuse is held on, so that a session whose contact is lost at its very
@@ -44,7 +46,7 @@
 use heartline_core::Fuse;
 
 use super::Duty;
-use crate::far::MEMBERS;
+use crate::far::{MEMBERS, PLACE};
 
 /// The exec request that starts a guard.
 pub fn guard_request(token: &str, fuse: Fuse, duty: Duty) -> String {
@@ -52,14 +54,16 @@ pub fn guard_request(token: &str, fuse: Fuse, duty: Duty) -> String {
     match duty {
         Duty::Session => format!("exec sh -c '{FIND}{SESSION}' {NAME} {token} {fuse}"),
         Duty::All => format!(
-            "exec sh -c '{JOIN}' {NAME} '{FIND}' '{MEMBERS}' '{OTHERWISE}' '{ALL}' {token} {fuse}"
+            "exec sh -c '{JOIN}' {NAME} '{FIND}' '{MEMBERS}' '{PLACE}' '{OTHERWISE}' '{ALL}' {token} {fuse}"
         ),
     }
 }
 
 /// The exec request by which a session without a guard says its name, as the hello of [`Duty::All`] does.
 pub(crate) fn name_request(token: &str) -> String {
-    format!("exec sh -c '{JOIN}' {NAMER} '{FIND}' '{MEMBERS}' '{OTHERWISE}' '{TELL}' {token} 1")
+    format!(
+        "exec sh -c '{JOIN}' {NAMER} '{FIND}' '{MEMBERS}' '{PLACE}' '{OTHERWISE}' '{TELL}' {token} 1"
+    )
 }
 
 /// The options before a key in `authorized_keys` (OpenSSH 7.2 and later) by which that key has the right to beat and
@@ -72,8 +76,8 @@ pub fn forced_command() -> String {
 /// The last two words of what was asked for, as arguments.
 const ARGUMENTS: &str = "set -f;set -- $SSH_ORIGINAL_COMMAND;while [ $# -gt 2 ];do shift;done;";
 
-/// Joins the four words of a long script, and leaves the rest as arguments.
-const JOIN: &str = r#"a=$1$2$3$4;shift 4;eval "$a""#;
+/// Joins the five words of a long script, and leaves the rest as arguments.
+const JOIN: &str = r#"a=$1$2$3$4$5;shift 5;eval "$a""#;
 
 /// The fuse, and whom to end.
 const FIND: &str = concat!(
@@ -106,22 +110,22 @@ const SESSION: &str = concat!(
 /// The far session's name. Without `/proc`, `z` by `ps`: the processes below the session's server, but for the guard's. Those who have lost their parent are not found.
 const OTHERWISE: &str = concat!(
     "I=;X=${SSH_CONNECTION%%UNKNOWN*};C=SSH_CONNECTION=$X;export LC_ALL;",
-    "if [ $h ];then g $$;O=$d;g $p;S=$t;read -r K </proc/sys/kernel/random/boot_id;",
-    "[ \"$K\" ]&&[ \"$X\" ]&&I=\"$p $S $K $X\";",
+    "if [ $h ];then g $$;O=$d;g $p;S=$t;Q&&[ \"$X\" ]&&I=\"$p $S $K $X\";",
     "else z(){ k=$1 n=0 r=\" $p \" c=1 y=$(ps -A -o pid= -o ppid=);",
     "while [ $c ];do c=;set -- $y;while [ $# -gt 1 ];do ",
     "case \"$r\" in *\" $1 \"*);;*\" $2 \"*)[ $1 = $$ ]||{ r=\"$r$1 \";c=1;};;esac;shift 2;done;done;",
-    "for i in ${r#\" $p \"};do n=$((n+1));s;done;[ $n -gt 0 ];};fi;",
+    "for i in ${r#\" $p \"};do n=$((n+1));s;done;[ $n -gt 0 ];};K(){ [ \"$(ps -A -o pid= -o ppid=)\" ];};fi;",
 );
 
 /// Ends everything the session has started, then the session.
 const ALL: &str = concat!(
+    "K||{ echo;echo $1 g;exit;};",
     "w(){ z TERM&&for j in 1 2 3;do sleep .1||{ sleep 1;break;};z||break;done;",
     "for j in 1 2 3 4 5 6 7 8 9 10;do z KILL||z KILL||break;done;};",
     "d(){ trap \"e KILL\" 0;w;e TERM;for j in 1 2 3 4 5 6 7 8 9 10;do ",
     "sleep .1||{ sleep 1;break;};[ $h ]&&{ f||exit;};kill -0 $p||exit;done;e KILL;exit;};",
     "o(){ y=;read -r y </proc/$p/task/$p/children;[ \"$y\" ]&&W=\" $y \";};",
-    "c(){ case $x in \"s \"*)z ${x#s };;q);;*)echo $x;;esac;o;};",
+    "c(){ o;case $x in \"s \"*)z ${x#s };;q);;*)echo $x $W;;esac;};",
     "trap \"\" PIPE HUP;",
     "if echo|(read -t 1 x);then o=$(($2-1));echo;echo $1 T $I;",
     "while read -t $o x||read -t 1 x;do [ \"$x\" = end ]&&{ w;echo e $n;continue;};c;done;d;fi;",
@@ -159,8 +163,8 @@ mod tests {
         let token = "0123456789abcdef0123456789abcdef";
         for (request, quoted) in [
             (guard_request(token, fuse(), Duty::Session), 1),
-            (guard_request(token, fuse(), Duty::All), 5),
-            (name_request(token), 5),
+            (guard_request(token, fuse(), Duty::All), 6),
+            (name_request(token), 6),
         ] {
             assert_eq!(request.matches('\'').count(), quoted * 2, "{request}");
             assert!(!request.contains(['\\', '\n', '`']), "{request}");

@@ -148,6 +148,9 @@ impl Guarding {
                     }
                 }
                 () = self.known.asked.notified(), if is_idle && talk.dialogue.is_ready() => {
+                    if self.known.is_beat_wanted.swap(false, Ordering::AcqRel) {
+                        next = Instant::now();
+                    }
                     let signal = self.known.signals().pop_front();
                     if let Some(name) = signal {
                         // There may be more, or an end.
@@ -214,8 +217,8 @@ impl Talk {
                         known.said(hello);
                         None
                     }
-                    Meant::Echo(round_trip) => {
-                        known.echo(now, round_trip);
+                    Meant::Echo(round_trip, sessions) => {
+                        known.echo(now, round_trip, sessions);
                         None
                     }
                     Meant::Ended(left) => Some(End::Done(left)),
@@ -224,7 +227,7 @@ impl Talk {
             }
             ChannelMsg::ExtendedData { data, .. } => match self.dialogue.waste(data.len())? {
                 Meant::Unfit(why) => Some(End::Unfit(why)),
-                Meant::Ready(_) | Meant::Echo(_) | Meant::Ended(_) => None,
+                Meant::Ready(_) | Meant::Echo(..) | Meant::Ended(_) => None,
             },
             ChannelMsg::Failure => Some(End::Unfit(Unguarded::NotRun)),
             ChannelMsg::ExitStatus { exit_status } => {

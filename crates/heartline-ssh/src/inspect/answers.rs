@@ -25,6 +25,8 @@ pub(super) enum Said {
     Hello,
     /// An answer to the question of this number.
     Answer { to: u64, count: usize },
+    /// That session is none of the node's.
+    Elsewhere { to: u64 },
     /// There is no use in it.
     Unfit(InspectError),
 }
@@ -92,7 +94,11 @@ impl Answers {
             let text = std::str::from_utf8(line).ok()?;
             let words = text.strip_prefix(&self.token)?.strip_prefix(' ')?;
             let (to, count) = words.split_once(' ')?;
-            let (to, count) = (to.parse().ok()?, count.parse().ok()?);
+            let to = to.parse().ok()?;
+            if count == "x" {
+                return (format!("{to} x") == words).then_some(Said::Elsewhere { to });
+            }
+            let count = count.parse().ok()?;
             let is_plain = format!("{to} {count}") == words;
             return is_plain.then_some(Said::Answer { to, count });
         }
@@ -142,6 +148,8 @@ mod tests {
             &format!("{TOKEN} 1 -1"),
             &format!("{TOKEN} 1 02"),
             &format!("{TOKEN} 1 2 3"),
+            &format!("{TOKEN} 01 x"),
+            &format!("{TOKEN} 1 x "),
             &format!("x{TOKEN} 1 2"),
             &format!("{TOKEN} i"),
             &format!("{TOKEN} n"),
@@ -151,6 +159,8 @@ mod tests {
         }
         let answer = answers.take_in(format!("x\n{TOKEN} 1 2\n").as_bytes());
         assert_eq!(answer, Some(Said::Answer { to: 1, count: 2 }));
+        let answer = answers.take_in(format!("{TOKEN} 01 x\n{TOKEN} 2 x\n").as_bytes());
+        assert_eq!(answer, Some(Said::Elsewhere { to: 2 }));
     }
 
     #[test]

@@ -30,6 +30,8 @@ pub struct Inspector {
     said: watch::Receiver<Option<Said>>,
     /// Of the last question.
     number: u64,
+    /// Session ids on the node, as words, each after a blank.
+    known: String,
 }
 
 /// Why an inspector does not say what it was asked.
@@ -40,8 +42,13 @@ pub enum InspectError {
     #[error("nobody can look after the session on the node: {0}")]
     Unfit(#[from] Unguarded),
     /// The node cannot tell one process from another.
-    #[error("the node has no /proc to look into")]
+    #[error("the node's processes cannot be searched (no /proc, or no grep)")]
     Blind,
+    /// The session is none of this node's: it has booted since, or another answers at its address. That says nothing of it.
+    #[error(
+        "that is not where the session was: the node has booted since, or another machine has its address"
+    )]
+    Elsewhere,
     /// Its channel or its session is over.
     #[error("the channel for it is over")]
     Over,
@@ -54,8 +61,19 @@ pub enum InspectError {
 }
 
 impl Inspector {
-    /// How many processes of that session live: its sshd, and what it has started, its guard too. None, if the node has
-    /// booted since. Not counted is the inspector itself.
+    /// What is asked about from now on had these session ids on the node when it was last heard ([`Guard::sessions`]): once
+    /// its sshd is gone, they are all that is known of processes whose environment this user cannot read.
+    ///
+    /// [`Guard::sessions`]: crate::Guard::sessions
+    pub fn recall(&mut self, sessions: &[u32]) {
+        self.known = sessions
+            .iter()
+            .flat_map(|id| [" ".to_owned(), id.to_string()])
+            .collect();
+    }
+
+    /// How many processes of that session live: its sshd, and what it has started, its guard too. Not counted is the
+    /// inspector itself.
     ///
     /// # Errors
     /// Where it has not answered within `patience`, or never will.
@@ -100,14 +118,15 @@ impl Inspector {
         self.number += 1;
         let number = self.number;
         let asked = async {
-            let question = format!("{number} {verb} {far}\n").into_bytes();
+            let question = format!("{number} {verb} {far}{}\n", self.known).into_bytes();
             let sent = self.write.data_bytes(question).await;
             sent.map_err(|_| InspectError::Over)?;
             self.hear(|said| match said {
-                Said::Answer { to, count } => (*to == number).then_some(*count),
+                Said::Answer { to, count } => (*to == number).then_some(Ok(*count)),
+                Said::Elsewhere { to } => (*to == number).then_some(Err(InspectError::Elsewhere)),
                 _ => None,
             })
-            .await
+            .await?
         };
         let answer = timeout_at(Instant::now() + patience, asked).await;
         answer.unwrap_or(Err(InspectError::Unanswered { after: patience }))
@@ -149,6 +168,7 @@ pub(crate) async fn start(
         write,
         said,
         number: 0,
+        known: String::new(),
     };
     let hello = async {
         let asked = inspector.write.exec(true, request).await;

@@ -109,7 +109,7 @@ impl Survey {
                 Some(Part::Out(bytes)) => reading.take_in(&bytes)?,
                 Some(Part::Err(bytes)) => reading.waste(bytes.len())?,
                 Some(Part::Ended(_)) => {}
-                None => break,
+                Some(Part::Closed) | None => break,
             }
         }
         // An sshd that allows one channel at a time (`MaxSessions 1`) opens the next when this one is closed.

@@ -25,14 +25,17 @@ async fn start(session: &dyn Session, command: &str) -> Exec {
 /// All that comes of a command until its channel is closed.
 async fn all(exec: &mut Exec) -> (Vec<u8>, Vec<u8>, Option<Ending>) {
     let (mut out, mut err, mut ending) = (Vec::new(), Vec::new(), None);
+    let mut is_closed = false;
     while let Some(part) = within("more of it", exec.output.next()).await {
         match part {
             Part::Out(bytes) => out.extend_from_slice(&bytes),
             Part::Err(bytes) => err.extend_from_slice(&bytes),
             Part::Ended(how) => ending = Some(how),
+            Part::Closed => is_closed = true,
         }
     }
-    (out, err, ending)
+    // What is not closed was cut.
+    (out, err, ending.filter(|_| is_closed))
 }
 
 #[tokio::test]

@@ -294,7 +294,7 @@ async fn start(
                     }
                 }
                 Part::Err(_) => {}
-                Part::Ended(_) => break,
+                Part::Ended(_) | Part::Closed => break,
             }
         }
         ended.store(true, Ordering::Release);

@@ -1,6 +1,7 @@
 //! What becomes of a command whose contact is lost: another connection looks whether it lives, and ends it; failing that,
 //! its fuse has burnt some time.
 
+use std::cell::Cell;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -14,7 +15,8 @@ use tokio::time::{Instant, sleep, sleep_until};
 
 use super::FAILED;
 use super::args::RunArgs;
-use super::job::{Left, why_lost};
+use super::fate::Left;
+use super::job::why_lost;
 use super::signals::Signals;
 use crate::words;
 
@@ -25,6 +27,8 @@ pub(super) struct Aftermath<'a> {
     lost: Lost,
     left: Left,
     dialer: Dialer,
+    /// So many of its processes lived, and would not go, when somebody last looked.
+    living: Cell<usize>,
 }
 
 /// What is known of the command at last.
@@ -35,7 +39,18 @@ enum Verdict {
     /// Its fuse has burnt.
     CannotLive,
     /// It may live.
-    Unknown,
+    Unknown(Doubt),
+}
+
+/// Why it may live.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Doubt {
+    /// There is none.
+    NoFuse,
+    /// We were told to end.
+    Told,
+    /// So many of its processes do, or did when somebody last looked.
+    Living(usize),
 }
 
 impl<'a> Aftermath<'a> {
@@ -48,23 +63,30 @@ impl<'a> Aftermath<'a> {
             lost,
             left,
             dialer,
+            living: Cell::new(0),
         }
     }
 
     /// Returns when it is known; the exit code.
     pub(super) async fn find_out(self, signals: &mut Signals) -> u8 {
-        let Some(by) = self.dead_by() else {
-            self.tell(Verdict::Unknown, None);
+        let by = self.dead_by();
+        if by.is_none() && self.left.far.is_none() {
+            self.tell(Verdict::Unknown(Doubt::NoFuse), None);
             return self.code();
-        };
+        }
         self.announce(by);
+        let until = by.unwrap_or_else(|| Instant::now() + LOOKING);
         let verdict = tokio::select! {
             biased;
             () = self.seen_dead() => Verdict::Dead,
-            () = sleep_until(by) => Verdict::CannotLive,
-            _ = signals.ends() => Verdict::Unknown,
+            () = sleep_until(until) => match (self.living.get(), by) {
+                (0, Some(_)) => Verdict::CannotLive,
+                (0, None) => Verdict::Unknown(Doubt::NoFuse),
+                (living, _) => Verdict::Unknown(Doubt::Living(living)),
+            },
+            _ = signals.ends() => Verdict::Unknown(Doubt::Told),
         };
-        self.tell(verdict, Some(by));
+        self.tell(verdict, by);
         self.code()
     }
 
@@ -86,8 +108,10 @@ impl<'a> Aftermath<'a> {
         let mut pause = FIRST_PAUSE;
         loop {
             for line in self.lines {
-                if self.is_dead(line, far).await == Some(true) {
-                    return;
+                match self.look(line, far).await {
+                    Some(0) => return,
+                    Some(living) => self.living.set(living),
+                    None => {}
                 }
             }
             sleep(pause).await;
@@ -95,14 +119,15 @@ impl<'a> Aftermath<'a> {
         }
     }
 
-    /// Whether it is dead, by a look over this line; none, where that cannot be told.
-    async fn is_dead(&self, line: &LinePlan, far: &FarSession) -> Option<bool> {
+    /// How much of it lives and will not go, by a look over this line; none, where that cannot be told.
+    async fn look(&self, line: &LinePlan, far: &FarSession) -> Option<usize> {
         let progress: Arc<dyn Progress> = Arc::new(|_: Stage| {});
         let patience = line.timing.stage_timeout;
         let Established { session, ended } =
             self.dialer.dial(&line.target, &progress).await.ok()?;
         let look = async {
             let mut inspector = session.inspect(patience).await.ok()?;
+            inspector.recall(&self.left.sessions);
             end_there(&mut inspector, far, patience).await
         };
         let looked = tokio::select! {
@@ -113,15 +138,18 @@ impl<'a> Aftermath<'a> {
         looked
     }
 
-    fn announce(&self, by: Instant) {
+    fn announce(&self, by: Option<Instant>) {
         if self.args.json {
             return;
         }
+        let sees_to_it = by.map_or_else(
+            || format!("for {} s; its fuse was lost before", LOOKING.as_secs()),
+            |by| format!("which its fuse sees to by {}", clock(by)),
+        );
         words::complain(&anyhow::anyhow!(
-            "{}: contact lost: {}; looking whether the command is dead, which its fuse sees to by {}",
+            "{}: contact lost: {}; looking whether the command is dead, {sees_to_it}",
             words::plain(&self.args.node.node),
             why_lost(&self.lost),
-            clock(by)
         ));
     }
 
@@ -140,7 +168,7 @@ impl<'a> Aftermath<'a> {
                 "command": verdict.word(),
                 "by": by.map(|by| format!("{:.3}", wall(by))),
             });
-            eprintln!("{told}");
+            words::say(&told.to_string());
             return;
         }
         let words = match (verdict, by) {
@@ -151,11 +179,14 @@ impl<'a> Aftermath<'a> {
                 "{node}: the command cannot be alive any more: its fuse has burnt, since {}",
                 clock(now)
             ),
-            (Verdict::Unknown, Some(by)) => format!(
+            (Verdict::Unknown(Doubt::Living(living)), _) => format!(
+                "{node}: {living} of the command's processes live on there when last looked at, and this user cannot end them"
+            ),
+            (Verdict::Unknown(Doubt::Told), Some(by)) => format!(
                 "{node}: told to end; the command may be alive until {}",
                 clock(by)
             ),
-            (Verdict::Unknown, None) => format!(
+            (Verdict::Unknown(_), _) => format!(
                 "{node}: contact lost: {}; there is no fuse, so the command may live on there",
                 why_lost(&self.lost)
             ),
@@ -169,30 +200,29 @@ impl Verdict {
         match self {
             Self::Dead => "dead",
             Self::CannotLive => "cannot_live",
-            Self::Unknown => "unknown",
+            Self::Unknown(_) => "unknown",
         }
     }
 }
 
-/// Kills what is left of it until nothing is, or it will not go.
+/// Kills what is left of it until nothing is, or it will not go; how many live then.
 async fn end_there(
     inspector: &mut Inspector,
     far: &FarSession,
     patience: Duration,
-) -> Option<bool> {
-    let mut living = inspector.count(far, patience).await.ok()?;
+) -> Option<usize> {
     for _ in 0..TRIES {
-        if living == 0 {
-            // Twice, since a process that forks and ends may be missed once.
-            living = inspector.count(far, patience).await.ok()?;
-            if living == 0 {
-                return Some(true);
-            }
+        // Twice, since a process that forks and ends may be missed once.
+        if inspector.count(far, patience).await.ok()? == 0
+            && inspector.count(far, patience).await.ok()? == 0
+        {
+            return Some(0);
         }
-        living = inspector.kill(far, patience).await.ok()?;
+        inspector.kill(far, patience).await.ok()?;
         sleep(FIRST_PAUSE / 10).await;
     }
-    Some(living == 0)
+    // One that is found dead only now was not found so twice.
+    Some(inspector.count(far, patience).await.ok()?.max(1))
 }
 
 /// The time of day at that instant.
@@ -213,5 +243,7 @@ fn clock(at: Instant) -> String {
 /// Between two looks.
 const FIRST_PAUSE: Duration = Duration::from_millis(500);
 const LAST_PAUSE: Duration = Duration::from_secs(5);
+/// How long to look for a command that has lost its fuse.
+const LOOKING: Duration = Duration::from_secs(30);
 /// Looks of one connection.
 const TRIES: usize = 10;

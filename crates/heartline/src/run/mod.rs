@@ -1,11 +1,12 @@
 //! `heartline run`: a command on a node, under a fuse.
 //!
 //! The guard is there before the command is started, so that there is no moment in which the command could outlive us. What
-//! passes through is in [`streams`], the terminal in [`terminal`], what becomes of a command whose contact is lost in
-//! [`aftermath`].
+//! passes through is in [`streams`], the terminal in [`terminal`], what becomes of the command in [`fate`], and when contact
+//! is lost in [`aftermath`].
 
 mod aftermath;
 mod args;
+mod fate;
 mod job;
 mod signals;
 mod streams;
@@ -21,8 +22,10 @@ use crate::asked::Asked;
 use crate::watch::runtime;
 use crate::words;
 use aftermath::Aftermath;
-use job::{Fate, Job, NotBegun, Refusal};
+use fate::{Fate, NotBegun};
+use job::{Job, Refusal};
 use signals::Signals;
+use streams::Streams;
 
 pub(crate) use args::RunArgs;
 pub(crate) use job::why_lost;
@@ -72,6 +75,7 @@ async fn on_line(
     lines: &[LinePlan],
     signals: &mut Signals,
 ) -> anyhow::Result<Result<ExitCode, Refusal>> {
+    let streams = Streams::open().context("standard input, output or error")?;
     let mut solo = Solo::start(line);
     let guarded = tokio::select! {
         biased;
@@ -90,7 +94,7 @@ async fn on_line(
     };
     // From here on it may run: over no other line is it started again, and no signal leaves it alone.
     let (fate, left) = match Job::start(args, line, guard, &mut solo).await {
-        Ok(job) => job.run(&mut solo, signals).await?,
+        Ok(job) => job.run(streams, &mut solo, signals).await,
         Err(NotBegun::Lost(lost)) => {
             let (lost, left) = *lost;
             (Fate::Lost(lost), left)

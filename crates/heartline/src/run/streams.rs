@@ -2,80 +2,172 @@
 
 use std::fs::File;
 use std::io::{self, ErrorKind, Read, Write};
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, OwnedFd};
+use std::sync::Arc;
 use std::thread;
 
 use bytes::{Bytes, BytesMut};
+use heartline_ssh::{Ending, ExecInput, ExecOutput, Part};
 use rustix::event::{PollFd, PollFlags, poll};
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, oneshot};
+use tokio::task::JoinHandle;
 
-/// Reads standard input from now on: what comes, until its end.
-pub(super) fn input() -> io::Result<mpsc::Receiver<Bytes>> {
-    let file = File::from(io::stdin().as_fd().try_clone_to_owned()?);
-    let (send, receive) = mpsc::channel(PIECES);
-    thread::Builder::new()
-        .name("heartline-in".to_owned())
-        .spawn(move || read_all(file, &send))?;
-    Ok(receive)
+/// Ours, not read or written yet.
+pub(super) struct Streams {
+    input: OwnedFd,
+    output: OwnedFd,
+    error: OwnedFd,
 }
 
-/// Writes to one of our outputs what it is given. It is done when the sender is dropped and the thread's word has come;
-/// an error, when it could not be written.
-pub(super) struct Output {
+/// What became of the command's output.
+pub(super) enum Drained {
+    /// All has come and was written, and its channel was closed, after it had ended so.
+    Closed(Option<Ending>),
+    /// The session was over before that.
+    Cut,
+    /// Ours could not be written.
+    Failed(io::Error),
+}
+
+impl Streams {
+    /// Takes hold of them, so that what can fail has failed before anything is begun.
+    pub(super) fn open() -> io::Result<Self> {
+        Ok(Self {
+            input: io::stdin().as_fd().try_clone_to_owned()?,
+            output: io::stdout().as_fd().try_clone_to_owned()?,
+            error: io::stderr().as_fd().try_clone_to_owned()?,
+        })
+    }
+
+    /// Carries them from now on, both ways: when the first is done, the command has all of our input, or why not.
+    pub(super) fn carry(
+        self,
+        input: Arc<ExecInput>,
+        output: ExecOutput,
+    ) -> io::Result<(JoinHandle<io::Result<()>>, JoinHandle<Drained>)> {
+        let out = Writer::start(self.output, "heartline-out")?;
+        let err = Writer::start(self.error, "heartline-err")?;
+        let pieces = read(self.input)?;
+        let sending = tokio::spawn(carry_in(pieces, input));
+        Ok((sending, tokio::spawn(carry_out(output, out, err))))
+    }
+}
+
+async fn carry_in(
+    mut pieces: mpsc::Receiver<io::Result<Bytes>>,
+    input: Arc<ExecInput>,
+) -> io::Result<()> {
+    while let Some(piece) = pieces.recv().await {
+        if input.write(piece?).await.is_err() {
+            return Ok(());
+        }
+    }
+    let _ = input.end().await;
+    Ok(())
+}
+
+async fn carry_out(mut output: ExecOutput, mut out: Writer, mut err: Writer) -> Drained {
+    let mut ending = None;
+    let mut is_closed = false;
+    loop {
+        // What could not be written is not found out by the next that is: there may be none.
+        let part = tokio::select! {
+            biased;
+            error = out.failed() => return Drained::Failed(error),
+            error = err.failed() => return Drained::Failed(error),
+            part = output.next() => part,
+        };
+        let (to, bytes) = match part {
+            Some(Part::Out(bytes)) => (&mut out, bytes),
+            Some(Part::Err(bytes)) => (&mut err, bytes),
+            Some(Part::Ended(how)) => {
+                ending = Some(how);
+                continue;
+            }
+            Some(Part::Closed) => {
+                is_closed = true;
+                break;
+            }
+            None => break,
+        };
+        if !to.write(bytes).await {
+            return Drained::Failed(to.failed().await);
+        }
+    }
+    match out.finish().await.and(err.finish().await) {
+        Ok(()) if is_closed => Drained::Closed(ending),
+        Ok(()) => Drained::Cut,
+        Err(error) => Drained::Failed(error),
+    }
+}
+
+/// Writes to one of our outputs what it is given, on a thread of its own.
+struct Writer {
     send: mpsc::Sender<Bytes>,
-    done: tokio::sync::oneshot::Receiver<io::Result<()>>,
+    done: oneshot::Receiver<io::Result<()>>,
 }
 
-impl Output {
-    /// To standard output.
-    pub(super) fn stdout() -> io::Result<Self> {
-        Self::to(io::stdout().as_fd(), "heartline-out")
-    }
-
-    /// To standard error.
-    pub(super) fn stderr() -> io::Result<Self> {
-        Self::to(io::stderr().as_fd(), "heartline-err")
-    }
-
-    fn to(fd: impl AsFd, name: &str) -> io::Result<Self> {
-        let file = File::from(fd.as_fd().try_clone_to_owned()?);
+impl Writer {
+    fn start(fd: OwnedFd, name: &str) -> io::Result<Self> {
         let (send, receive) = mpsc::channel(PIECES);
-        let (tell, done) = tokio::sync::oneshot::channel();
+        let (tell, done) = oneshot::channel();
         thread::Builder::new()
             .name(name.to_owned())
             .spawn(move || {
-                let _ = tell.send(write_all(file, receive));
+                let _ = tell.send(write_all(File::from(fd), receive));
             })?;
         Ok(Self { send, done })
     }
 
     /// Waits until it is taken; false, when nothing can be written there any more.
-    pub(super) async fn write(&self, bytes: Bytes) -> bool {
+    async fn write(&self, bytes: Bytes) -> bool {
         self.send.send(bytes).await.is_ok()
     }
 
-    /// Waits until all is written.
-    pub(super) async fn finish(self) -> io::Result<()> {
+    /// Waits for as long as all can be written.
+    async fn failed(&mut self) -> io::Error {
+        // While it may be given more, the thread ends by an error only.
+        let done = (&mut self.done).await;
+        let error = done.ok().and_then(Result::err);
+        error.unwrap_or_else(|| ErrorKind::BrokenPipe.into())
+    }
+
+    /// Waits until all is written, or cannot be.
+    async fn finish(self) -> io::Result<()> {
         drop(self.send);
         self.done.await.unwrap_or(Ok(()))
     }
 }
 
-fn read_all(mut file: File, send: &mpsc::Sender<Bytes>) {
+/// Reads from now on: what comes, until its end, or why not.
+fn read(fd: OwnedFd) -> io::Result<mpsc::Receiver<io::Result<Bytes>>> {
+    let (send, receive) = mpsc::channel(PIECES);
+    thread::Builder::new()
+        .name("heartline-in".to_owned())
+        .spawn(move || read_all(File::from(fd), &send))?;
+    Ok(receive)
+}
+
+fn read_all(mut file: File, send: &mpsc::Sender<io::Result<Bytes>>) {
     loop {
         let mut piece = BytesMut::zeroed(PIECE);
-        match file.read(&mut piece) {
+        let read = match file.read(&mut piece) {
             Ok(0) => return,
             Ok(length) => {
                 piece.truncate(length);
-                if send.blocking_send(piece.freeze()).is_err() {
-                    return;
-                }
+                Ok(piece.freeze())
             }
-            Err(error) if error.kind() == ErrorKind::Interrupted => {}
+            Err(error) if error.kind() == ErrorKind::Interrupted => continue,
             // Whoever shares it with us has set it so; that is theirs to change.
-            Err(error) if error.kind() == ErrorKind::WouldBlock => wait(&file, PollFlags::IN),
-            Err(_) => return,
+            Err(error) if error.kind() == ErrorKind::WouldBlock => {
+                wait(&file, PollFlags::IN);
+                continue;
+            }
+            Err(error) => Err(error),
+        };
+        let is_last = read.is_err();
+        if send.blocking_send(read).is_err() || is_last {
+            return;
         }
     }
 }

@@ -5,6 +5,8 @@ use std::io::{self, IsTerminal};
 use heartline_ssh::{Size, Terminal};
 use rustix::termios::{OptionalActions, Termios, tcgetattr, tcgetwinsize, tcsetattr};
 
+use crate::words;
+
 /// Raw until dropped.
 #[derive(Debug)]
 pub(super) struct Raw {
@@ -17,7 +19,8 @@ impl Raw {
         let before = tcgetattr(io::stdin()).ok()?;
         let mut raw = before.clone();
         raw.make_raw();
-        tcsetattr(io::stdin(), OptionalActions::Drain, &raw).ok()?;
+        // Not after what is still to be written there: a terminal that is stopped (Ctrl-S) would hold us up.
+        tcsetattr(io::stdin(), OptionalActions::Now, &raw).ok()?;
         Some(Self { before })
     }
 }
@@ -25,7 +28,7 @@ impl Raw {
 impl Drop for Raw {
     fn drop(&mut self) {
         // It may be gone, and we with it.
-        let _ = tcsetattr(io::stdin(), OptionalActions::Drain, &self.before);
+        let _ = tcsetattr(io::stdin(), OptionalActions::Now, &self.before);
     }
 }
 
@@ -34,9 +37,9 @@ pub(super) fn wanted(asked: u8) -> Option<Terminal> {
     let is_ours = io::stdin().is_terminal();
     if asked == 0 || (asked == 1 && !is_ours) {
         if asked == 1 {
-            eprintln!(
-                "heartline: no terminal for the command, since standard input is none; -tt gives it one all the same"
-            );
+            words::complain(&anyhow::anyhow!(
+                "no terminal for the command, since standard input is none; -tt gives it one all the same"
+            ));
         }
         return None;
     }
