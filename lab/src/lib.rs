@@ -47,6 +47,7 @@ mod namespace;
 mod node;
 mod passwd;
 mod process;
+pub mod qos;
 mod router;
 mod session;
 mod skip;

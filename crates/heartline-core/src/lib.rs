@@ -7,6 +7,7 @@
 //! * [`alive`]: the ServerAlive rule, to the millisecond: when to probe, when to end.
 //! * [`line`](mod@line): one line's life: dialing, up, suspect, down, backing off; what to do next and what to tell.
 //! * [`node`]: the verdict on a node, a pure function of its lines and of the watcher's own health.
+//! * [`detect`](mod@detect): failure detectors by their papers: from arrivals, when to suspect.
 //! * [`explain`](mod@explain): what the keepalive settings of ssh, sshd and others really do.
 //! * [`cause`], [`event`], [`timing`], [`fuse`], [`lease`], [`time`], [`timer`]: the words they share.
 //!
@@ -15,6 +16,7 @@
 pub mod alive;
 pub mod backoff;
 pub mod cause;
+pub mod detect;
 pub mod event;
 pub mod explain;
 pub mod fuse;
