@@ -1,6 +1,9 @@
 //! Where this process's monotonic moments come from. Core is told the time; this tells it.
 
+use std::time::Duration;
+
 use heartline_core::Moment;
+use nix::time::{ClockId, clock_gettime};
 use tokio::time::Instant;
 
 /// A start that all moments of one watcher are counted from.
@@ -26,5 +29,11 @@ impl Clock {
     }
 }
 
+/// For how long the machine has been suspended since it booted, which its monotonic clock does not show.
+pub fn asleep() -> Duration {
+    let clock = |id| clock_gettime(id).map(Duration::from).unwrap_or_default();
+    clock(ClockId::CLOCK_BOOTTIME).saturating_sub(clock(ClockId::CLOCK_MONOTONIC))
+}
+
 /// A century: what tokio's timers take for "never".
-const FAR: std::time::Duration = std::time::Duration::from_hours(24 * 365 * 100);
+const FAR: Duration = Duration::from_hours(24 * 365 * 100);

@@ -37,7 +37,7 @@ pub mod settings;
 
 pub use algorithms::NoneSupported;
 pub use cable::{Cable, Way};
-pub use clock::Clock;
+pub use clock::{Clock, asleep};
 pub use conversation::Heard;
 pub use dial::{Dialer, Progress, addresses};
 pub use escape::escape;

@@ -442,12 +442,17 @@ fn an_inspector_kills_what_no_guard_does() {
         let far = subject.far.clone();
         // Another boot, and another container of this machine.
         let words: Vec<_> = far.to_string().split(' ').map(str::to_owned).collect();
-        let (boot, namespace) = words[2].split_once('.').unwrap();
-        assert!(!namespace.is_empty());
+        let place: Vec<_> = words[2].split('.').collect();
+        let (boot, namespace, first) = (place[0], place[1], place[2]);
+        assert!(!namespace.is_empty() && !first.is_empty());
         for elsewhere in [
-            format!("{}.{namespace}", boot.replace(&boot[..8], "00000000")),
-            format!("{boot}.1"),
-            format!("{boot}."),
+            format!(
+                "{}.{namespace}.{first}",
+                boot.replace(&boot[..8], "00000000")
+            ),
+            format!("{boot}.1.{first}"),
+            format!("{boot}..{first}"),
+            format!("{boot}.{namespace}.{first}0"),
         ] {
             let elsewhere = far.to_string().replace(&words[2], &elsewhere);
             let _: FarSession = elsewhere.parse().unwrap();

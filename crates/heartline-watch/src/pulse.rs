@@ -6,7 +6,7 @@
 
 use std::time::Duration;
 
-use nix::time::{ClockId, clock_gettime};
+use heartline_ssh::asleep;
 use tokio::time::Instant;
 
 /// Notices time in which the watcher did not run.
@@ -42,10 +42,4 @@ impl Pulse {
     const EVERY: Duration = Duration::from_secs(1);
     /// Less is ordinary scheduling.
     const LATE: Duration = Duration::from_millis(500);
-}
-
-/// For how long the machine has been suspended since it booted.
-fn asleep() -> Duration {
-    let clock = |id| clock_gettime(id).map(Duration::from).unwrap_or_default();
-    clock(ClockId::CLOCK_BOOTTIME).saturating_sub(clock(ClockId::CLOCK_MONOTONIC))
 }

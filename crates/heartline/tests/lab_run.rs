@@ -99,6 +99,7 @@ fn the_commands_end_is_ours() -> Result<()> {
         ("exit 255", 255),
         ("kill -KILL $$", 137),
         ("kill -TERM $$", 143),
+        ("kill -USR2 $$", 140),
         ("no-such-program", 127),
     ] {
         let ended = outcome(&lab, "db1", TIMING, command)?;
@@ -265,16 +266,14 @@ fn what_cannot_be_read_or_written_here_ends_the_command_and_is_said() -> Result<
     let mut unread = run(&lab, "db1", TIMING, command);
     unread.stdin(File::open("/")?);
     for (mut command, said) in [
-        (full, "cannot be written here, so it is ended: "),
-        (
-            unread,
-            "standard input cannot be read, so the command is ended: ",
-        ),
+        (full, "cannot be written here: "),
+        (unread, "standard input cannot be read: "),
     ] {
         let ended = command.output()?;
         let stderr = String::from_utf8_lossy(&ended.stderr);
         assert_eq!(ended.status.code(), Some(255), "{stderr}");
         ensure!(stderr.contains(said), "{stderr}");
+        ensure!(stderr.contains("; the command is ended"), "{stderr}");
         ensure!(shells::running(&node, "sleep").is_empty(), "it lives on");
     }
     leaves_nothing(&node)
@@ -308,6 +307,42 @@ fn where_no_process_can_be_found_nothing_is_run() -> Result<()> {
         leaves_nothing(&node)?;
     }
     Ok(())
+}
+
+/// So does nohup open it for who has a terminal.
+#[test]
+fn an_input_that_cannot_be_read_at_all_is_an_empty_one() -> Result<()> {
+    let Some((lab, node)) = db1("an_input_that_cannot_be_read")? else {
+        return Ok(());
+    };
+    let mut run = run(&lab, "db1", TIMING, "cat; echo over");
+    run.stdin(File::options().write(true).open("/dev/null")?);
+    let ended = run.output()?;
+    assert_eq!(ended.status.code(), Some(0), "{ended:?}");
+    assert_eq!(String::from_utf8_lossy(&ended.stdout), "over\n");
+    leaves_nothing(&node)
+}
+
+/// Its grep knows less than others.
+#[test]
+fn busybox_is_all_a_node_needs() -> Result<()> {
+    let Some(lab) = Lab::or_skip("busybox_is_all") else {
+        return Ok(());
+    };
+    let folder = lab.dir().join("bin-busybox");
+    fs::create_dir(&folder)?;
+    for tool in ["sh", "sleep", "ps", "grep", "tr", "setsid"] {
+        symlink("/usr/bin/busybox", folder.join(tool))?;
+    }
+    let config = format!("SetEnv AAA=first PATH={}", folder.display());
+    let shell = folder.join("sh").display().to_string();
+    let node = lab.node_with(&NodeSpec::new("busybox").config(&config).shell(&shell))?;
+    lab.cable(&node)?;
+    let command =
+        "(setsid sleep 1000 >/dev/null 2>&1 &); (sleep 1001 >/dev/null 2>&1 &); echo over";
+    let ended = outcome(&lab, "busybox", TIMING, command)?;
+    assert_eq!(ended.code(), Some(0), "{ended:?}");
+    leaves_nothing(&node)
 }
 
 #[test]

@@ -10,7 +10,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
-use lab::{Direction, Fault, Lab, Node, Part, Running, Signal, Span, inject_all};
+use lab::{Direction, Fault, Lab, Node, NodeSpec, Part, Running, Signal, Span, inject_all};
 use running::{begin, begin_quietly};
 use shells::{OTHERS, POSIX, Shell, clear_after, is_guarded, node_with};
 use watching::{CEILING, go_first, until};
@@ -319,21 +319,64 @@ fn what_has_become_another_users_is_not_said_to_be_dead() -> Result<()> {
     let become_root = lab.dir().join("become-root");
     std::fs::copy("/usr/bin/setpriv", &become_root)?;
     std::fs::set_permissions(&become_root, Permissions::from_mode(0o4755))?;
-    let command = format!(
-        "{} --reuid 0 --regid 0 --clear-groups sleep 1003 & echo ready >&2; wait",
-        become_root.display()
-    );
-    let mut running = begin(&lab, "bash", TIMING, &command)?;
-    running.wait_for("ready", CEILING, |line| line.text == "ready")?;
-    std::thread::sleep(FUSE);
-    cable.inject(Fault::Silent(Direction::Both))?;
-    until("its fuse has burnt", || Ok(shells::is_clear(&node)))?;
-    cable.heal()?;
-    let ended = running.finish(CEILING)?;
-    assert_eq!(ended.code(), Some(255), "{ended:?}");
-    let wanted = "1 of the command's processes live on there";
-    ensure!(ended.stderr.contains(wanted), "{}", ended.stderr);
-    ensure!(!ended.stderr.contains("proven dead"), "{}", ended.stderr);
+    // Whoever leads its session may be over, and it lives.
+    for then in ["wait", "true"] {
+        let command = format!(
+            "{} --reuid 0 --regid 0 --clear-groups sleep 1003 & echo ready >&2; {then}",
+            become_root.display()
+        );
+        let mut running = begin(&lab, "bash", TIMING, &command)?;
+        running.wait_for("ready", CEILING, |line| line.text == "ready")?;
+        std::thread::sleep(FUSE);
+        cable.inject(Fault::Silent(Direction::Both))?;
+        until("its fuse has burnt", || Ok(shells::is_clear(&node)))?;
+        cable.heal()?;
+        let ended = running.finish(CEILING)?;
+        assert_eq!(ended.code(), Some(255), "{ended:?}");
+        let wanted = "1 of the command's processes live on there";
+        ensure!(ended.stderr.contains(wanted), "{then}: {}", ended.stderr);
+        ensure!(!ended.stderr.contains("proven dead"), "{}", ended.stderr);
+    }
+    Ok(())
+}
+
+/// A guard that can start nothing any more still ends it, but for that of a dash, whose own timer is a process.
+#[test]
+fn it_dies_when_it_has_used_up_all_processes() -> Result<()> {
+    let Some(lab) = Lab::or_skip("used_up_all_processes") else {
+        return Ok(());
+    };
+    for shell in &POSIX[1..3] {
+        // The kernel counts the user's, wherever they run.
+        let shell_script = lab.dir().join(format!("limited-{}", shell.name));
+        let script = format!(
+            "#!/usr/bin/bash\n\
+             ulimit -u $(($(ps -e -o uid= | grep -c \"^ *$UID$\") + 12))\n\
+             exec {} {} \"$@\"\n",
+            shell.program,
+            if shell.name == "ash" { "ash" } else { "" },
+        );
+        std::fs::write(&shell_script, script)?;
+        std::fs::set_permissions(&shell_script, Permissions::from_mode(0o755))?;
+        let path = shell_script.display().to_string();
+        let folder = lab.dir().join(format!("sh-{}", shell.name));
+        std::fs::create_dir(&folder)?;
+        std::os::unix::fs::symlink(shell.program, folder.join("sh"))?;
+        let config = format!("SetEnv PATH={}:/usr/bin:/bin", folder.display());
+        let node = lab.node_with(&NodeSpec::new(shell.name).shell(&path).config(&config))?;
+        let cable = lab.cable(&node)?;
+        let command = "echo ready >&2; while :; do sleep 1000 & done; wait";
+        let mut running = begin(&lab, shell.name, TIMING, command)?;
+        running.wait_for("ready", CEILING, |line| line.text == "ready")?;
+        until("no more can be started", || {
+            Ok(node.user_processes().len() >= 9)
+        })?;
+        cable.inject(Fault::Silent(Direction::Both))?;
+        until("nothing is left", || Ok(shells::is_clear(&node)))
+            .with_context(|| shell.name.to_owned())?;
+        let ended = running.finish(CEILING)?;
+        assert_eq!(ended.code(), Some(255), "{ended:?}");
+    }
     Ok(())
 }
 

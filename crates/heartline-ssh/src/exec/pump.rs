@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use russh::{ChannelMsg, ChannelReadHalf};
+use russh::{ChannelMsg, ChannelReadHalf, Sig};
 use tokio::sync::{mpsc, oneshot};
 
 use super::backlog::Backlog;
@@ -76,7 +76,10 @@ impl Pump {
                 ChannelMsg::ExtendedData { data, ext: 1 } => Part::Err(data),
                 ChannelMsg::ExitStatus { exit_status } => Part::Ended(Ending::Status(exit_status)),
                 ChannelMsg::ExitSignal { signal_name, .. } => {
-                    let name = format!("{signal_name:?}");
+                    let name = match signal_name {
+                        Sig::Custom(name) => name,
+                        known => format!("{known:?}"),
+                    };
                     Part::Ended(Ending::Signal(escape(name.as_bytes(), MAX_NAME)))
                 }
                 ChannelMsg::Success => {

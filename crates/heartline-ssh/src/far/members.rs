@@ -21,10 +21,12 @@
 //! The second, [`PLACE`], defines two more:
 //! * `K`: can this be found out here at all? It must find this very shell, by its session's id and, where `I` says that its
 //!   connection is known, by its environment. Where there is no `grep` nobody would be found, alive or not.
-//! * `Q` reads into `K` which processes this node can see: its boot id, a dot, its PID namespace, which containers of one
-//!   kernel do not share (empty on a kernel that has none).
+//! * `Q` reads into `K` which processes this node can see: its boot id, its PID namespace, which containers of one
+//!   kernel do not share (empty on a kernel that has none), and the start of its first process, since a namespace's number comes
+//!   again (empty where that is hidden). It uses `g`.
 //!
-//! `grep` chooses whom to look at closer, in one go: a shell reads byte by byte. `G` says among whom.
+//! `grep` chooses whom to look at closer, in one go: a shell reads byte by byte. Not by `-F`, with which that of busybox sees nothing
+//! behind a first NUL; a dot that stands for another is found out. `G` says among whom.
 
 /// Who belongs to it.
 pub(crate) const MEMBERS: &str = concat!(
@@ -38,11 +40,11 @@ pub(crate) const MEMBERS: &str = concat!(
     "f&&{ E=$d;for y in $(m \") . $p \");do y=${y%/*};g ${y##*/}&&[ $q = $p ]&&",
     "case \"$d$W\" in $E\" \"*|*\" $d \"*);;*)W=\"$W$d \";;esac;done;};",
     "set --;for y in $W;do set -- \"$@\" -e \") . [0-9]* [0-9-]* $y \";done;",
-    "for y in $([ $1 ]&&m \"$@\";set +f;grep -lF \"$C\" /proc/$G/environ);do ",
+    "for y in $([ $1 ]&&m \"$@\";set +f;grep -l \"$C\" /proc/$G/environ);do ",
     "y=${y%/*};i=${y##*/};case \"$r\" in *\" $i \"*)continue;;esac;r=\"$r$i \";",
     "g $i||continue;case $s in [ZX])continue;;esac;",
     "[ $i = $p ]||[ $d = $O ]||[ $((t-S)) -lt 0 ]&&continue;",
-    "case \"$W\" in *\" $d \"*)U=\"$U$d \";;",
+    "case \"$W\" in *\" $d \"*)case \"$U\" in *\" $d \"*);;*)U=\"$U$d \";;esac;;",
     "*)case \"$N$(tr \"[:cntrl:]\" \"$N\" </proc/$i/environ)$N\" in *\"$N$C$N\"*);;*)continue;;esac;;esac;",
     "n=$((n+1));s;done;W=$U;[ $n -gt 0 ];};",
 );
@@ -50,5 +52,5 @@ pub(crate) const MEMBERS: &str = concat!(
 /// Where this is.
 pub(crate) const PLACE: &str = concat!(
     "K(){ (p=0 G=$$ W=\" $O \" C=\"$$ $O\";O=0;z)&&case $I in ?*)(p=0 G=$$ O=0;z);;esac;};",
-    "Q(){ read -r K </proc/sys/kernel/random/boot_id&&{ x=$(readlink /proc/self/ns/pid);x=${x%?};K=$K.${x##*:?};};};",
+    "Q(){ read -r K </proc/sys/kernel/random/boot_id&&{ g 1;x=$(readlink /proc/self/ns/pid);x=${x%?};K=$K.${x##*:?}.$t;};};",
 );

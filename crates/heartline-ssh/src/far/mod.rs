@@ -18,8 +18,9 @@ pub use naming::{Naming, name_session};
 /// Written and read as words with a blank between them: process id of the session's sshd, its start (field 22 of
 /// `/proc/PID/stat`), what the node is, the four words of `SSH_CONNECTION`.
 ///
-/// What the node is: its boot id, a dot, and the inode of the PID namespace, since containers of one machine share the boot
-/// id (no digits: a kernel without). Behind one address there may be now this machine, now that.
+/// What the node is: its boot id, the inode of the PID namespace, since containers of one machine share the boot id (no digits: a
+/// kernel without), and the start of the first process in it (no digits: hidden), with dots between. Behind one address there may be
+/// now this machine, now that.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct FarSession {
     pid: NonZeroU32,
@@ -33,7 +34,7 @@ pub struct FarSession {
 #[error("not a process, its start, a boot id with a namespace, and two addresses with a port each")]
 pub struct NotFarSession;
 
-/// Which processes can be seen there: `/proc/sys/kernel/random/boot_id`, a dot, the number in `/proc/self/ns/pid`.
+/// Which processes can be seen there: `/proc/sys/kernel/random/boot_id`, the number in `/proc/self/ns/pid`, field 22 of `/proc/1/stat`.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 struct Place(String);
 
@@ -82,10 +83,16 @@ impl FromStr for FarSession {
 
 impl Place {
     fn new(word: &str) -> Result<Self, NotFarSession> {
-        let (boot, namespace) = word.split_once('.').ok_or(NotFarSession)?;
-        if !namespace.is_empty() {
-            // The kernel counts inodes of namespaces in 32 bits.
-            let _: u32 = number(namespace)?;
+        let mut parts = word.split('.');
+        let mut part = || parts.next().ok_or(NotFarSession);
+        let (boot, namespace, first) = (part()?, part()?, part()?);
+        if parts.next().is_some() {
+            return Err(NotFarSession);
+        }
+        for digits in [namespace, first] {
+            if !digits.is_empty() {
+                let _: u64 = number(digits)?;
+            }
         }
         let is_uuid = boot.len() == UUID.len()
             && boot
@@ -141,7 +148,7 @@ mod tests {
 
     use super::*;
 
-    const BOOT: &str = "6c2ea14c-4f6d-4d9c-8a52-0f6f1e6c5a11.4026531836";
+    const BOOT: &str = "6c2ea14c-4f6d-4d9c-8a52-0f6f1e6c5a11.4026531836.7";
 
     fn parse(text: &str) -> Result<FarSession, NotFarSession> {
         text.parse()
@@ -156,7 +163,7 @@ mod tests {
             assert!(
                 parse(&format!(
                     "1 1 {} {connection}",
-                    BOOT.replace("4026531836", "")
+                    BOOT.replace("4026531836", "").replace(".7", ".")
                 ))
                 .is_ok()
             );
@@ -180,8 +187,10 @@ mod tests {
             format!("1 1 {} {good}", BOOT.to_uppercase()),
             format!("1 1 {} {good}", BOOT.replace('-', "0")),
             format!("1 1 {} {good}", BOOT.replace('.', "-")),
+            format!("1 1 {} {good}", BOOT.replace(".7", "")),
+            format!("1 1 {BOOT}. {good}"),
             format!("1 1 {} {good}", BOOT.replace(".402", ".0")),
-            format!("1 1 {BOOT}0 {good}"),
+            format!("1 1 {} {good}", BOOT.replace(".7", ".07")),
             format!("1 1 {BOOT} {good} "),
             format!("1 1 {BOOT} {good} 1"),
             format!("1 1 {BOOT} 10.77.1.1 51234 10.77.1.2"),
@@ -203,7 +212,7 @@ mod tests {
         fn what_is_taken_is_one_line_of_plain_words(
             text in prop_oneof![
                 any::<String>(),
-                "[1-9]{1,11} [1-9]{1,21} 6c2ea14c-4f6d-4d9c-8a52-0f6f1e6c5a11[.][0-9]{0,11} .{1,70} [0-9]{1,6} .{1,70} [0-9]{1,6}",
+                "[1-9]{1,11} [1-9]{1,21} 6c2ea14c-4f6d-4d9c-8a52-0f6f1e6c5a11[.][0-9]{0,11}[.][0-9]{0,21} .{1,70} [0-9]{1,6} .{1,70} [0-9]{1,6}",
             ],
         ) {
             if let Ok(far) = parse(&text) {

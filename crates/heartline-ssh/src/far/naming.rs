@@ -66,7 +66,7 @@ mod tests {
 
     const TOKEN: &str = "00112233445566778899aabbccddeeff";
     const FAR: &str =
-        "4711 123 6c2ea14c-4f6d-4d9c-8a52-0f6f1e6c5a11.4026531836 10.77.1.1 51234 10.77.1.2 22";
+        "4711 123 6c2ea14c-4f6d-4d9c-8a52-0f6f1e6c5a11.4026531836.7 10.77.1.1 51234 10.77.1.2 22";
 
     #[test]
     fn a_name_is_found_behind_any_greeting_and_nothing_else_is_one() {

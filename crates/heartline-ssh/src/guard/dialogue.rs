@@ -237,7 +237,7 @@ mod tests {
 
     const TOKEN: &str = "00112233445566778899aabbccddeeff";
     const FAR: &str =
-        "4711 123 6c2ea14c-4f6d-4d9c-8a52-0f6f1e6c5a11.4026531836 10.77.1.1 51234 10.77.1.2 22";
+        "4711 123 6c2ea14c-4f6d-4d9c-8a52-0f6f1e6c5a11.4026531836.7 10.77.1.1 51234 10.77.1.2 22";
 
     fn at(ms: u64) -> Moment {
         Moment::at(Duration::from_millis(ms))
@@ -341,7 +341,7 @@ mod tests {
     fn the_longest_far_session_is_found_behind_any_greeting() {
         let address = "f".repeat(64);
         let far = format!(
-            "4294967295 18446744073709551615 6c2ea14c-4f6d-4d9c-8a52-0f6f1e6c5a11.4294967295 \
+            "4294967295 18446744073709551615 6c2ea14c-4f6d-4d9c-8a52-0f6f1e6c5a11.4294967295.18446744073709551615 \
              {address} 65535 {address} 65535"
         );
         for length in 0..MAX_LINE * 2 {

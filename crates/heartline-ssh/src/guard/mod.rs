@@ -21,7 +21,7 @@ use thiserror::Error;
 use tokio::sync::{Notify, oneshot, watch};
 use tokio::time::timeout;
 
-use crate::clock::Clock;
+use crate::clock::{Clock, asleep};
 use crate::far::FarSession;
 
 use dialogue::{Hello, Method};
@@ -105,9 +105,14 @@ struct Known {
     asked: Notify,
     /// Signals that it is to pass on, oldest first.
     signals: Mutex<VecDeque<&'static str>>,
+    /// When what it guards had been started.
+    started: OnceLock<Moment>,
     /// A beat is wanted at once.
     is_beat_wanted: AtomicBool,
-    /// What its last echo told.
+    /// How long this machine had been suspended by the last echo but one, which is older than the last beat that was answered, and
+    /// by the last.
+    slept: Mutex<[Duration; 2]>,
+    /// What its last echo told that told any.
     sessions: Mutex<Vec<u32>>,
     /// It was asked to end everything.
     is_asked: AtomicBool,
@@ -165,7 +170,7 @@ pub enum Unguarded {
     NoServer,
     /// A guard could end nothing but the session.
     #[error(
-        "a guard cannot search the node's processes (it needs grep and tr, or without /proc a ps that knows -A and -o)"
+        "a guard cannot search the node's processes (it needs grep and tr and to read its own environment in /proc, or without /proc a ps that knows -A and -o)"
     )]
     Blind,
     /// The guard may not end the server.
@@ -226,14 +231,19 @@ impl Guard {
         self.known.far.get().cloned()
     }
 
-    /// The ids that the sessions of its processes had on the node when it last answered, with [`Duty::All`].
-    pub fn sessions(&self) -> Vec<u32> {
+    /// The ids that the sessions of its processes had on the node when it last answered, with [`Duty::All`]; none, if it has not
+    /// answered since [`started`](Self::started).
+    pub fn sessions(&self) -> Option<Vec<u32>> {
+        let started = *self.known.started.get()?;
+        let (at, round_trip) = self.echo()?;
         let sessions = self.known.sessions.lock();
-        sessions.unwrap_or_else(PoisonError::into_inner).clone()
+        let sessions = || sessions.unwrap_or_else(PoisonError::into_inner).clone();
+        (at >= started + round_trip).then(sessions)
     }
 
-    /// Beats at once: something was started that its next answer should know of.
-    pub fn beat(&self) {
+    /// Something runs from now on that its next answer should know of; it beats at once.
+    pub fn started(&self) {
+        let _ = self.known.started.set(self.rule.clock.now());
         self.known.is_beat_wanted.store(true, Ordering::Release);
         self.known.asked.notify_one();
     }
@@ -265,9 +275,13 @@ impl Guard {
     /// the beat that it last answered was sent.
     pub fn cannot_have_burnt(&self) -> bool {
         let fuse = self.rule.fuse.as_duration();
-        self.echo().is_some_and(|(at, round_trip)| {
-            self.rule.clock.now().saturating_since(at) + round_trip < fuse
-        })
+        // Our clock stands still in a suspend, the node's does not.
+        let slept = self.known.slept.lock();
+        let [before, _] = *slept.unwrap_or_else(PoisonError::into_inner);
+        asleep() <= before + A_TICK
+            && self.echo().is_some_and(|(at, round_trip)| {
+                self.rule.clock.now().saturating_since(at) + round_trip < fuse
+            })
     }
 
     /// Asks it to end now everything the session has started, and waits so long for it to say that it has; the session
@@ -320,7 +334,9 @@ impl Known {
             stage: watch::Sender::new(Stage::Starting),
             asked: Notify::new(),
             signals: Mutex::default(),
+            started: OnceLock::new(),
             is_beat_wanted: AtomicBool::default(),
+            slept: Mutex::new([asleep(); 2]),
             sessions: Mutex::default(),
             is_asked: AtomicBool::default(),
             echoed: AtomicU64::default(),
@@ -344,13 +360,22 @@ impl Known {
     }
 
     fn echo(&self, at: Moment, round_trip: Duration, sessions: Vec<u32>) {
-        *self.sessions.lock().unwrap_or_else(PoisonError::into_inner) = sessions;
+        if !sessions.is_empty() {
+            *self.sessions.lock().unwrap_or_else(PoisonError::into_inner) = sessions;
+        }
+        let mut slept = self.slept.lock().unwrap_or_else(PoisonError::into_inner);
+        let [_, last] = *slept;
+        *slept = [last, asleep()];
+        drop(slept);
         let nanos = |time: Duration| u64::try_from(time.as_nanos()).unwrap_or(u64::MAX);
         self.round_trip.store(nanos(round_trip), Ordering::Release);
         self.echoed
             .store(nanos(at.since_start()).max(1), Ordering::Release);
     }
 }
+
+/// The two clocks are not read at once.
+const A_TICK: Duration = Duration::from_millis(100);
 
 impl Unguarded {
     /// The word in JSON.

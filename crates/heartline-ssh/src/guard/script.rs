@@ -27,16 +27,17 @@
 //! * Its letters are capital: behind a forced command the other guard answers, which ends less.
 //! * It says no hello where it could not find a process of its own (`K`): what it does not find it does not end.
 //! * The hello names the far session (`I`), where there is a `/proc` and the session's connection is known; an answer to a
-//!   beat names the sessions whose processes belong to it, for whoever looks after them when the server is gone.
+//!   beat names the sessions whose processes belong to it, if there are others than it told before, for whoever looks after them when the server is gone.
 //! * The end of input burns the fuse too, so nothing needs a clock. The wait is in two parts all the same: on a node that
 //!   stood still for longer than the fuse the second part finds the beats that have come meanwhile.
 //! * `w` ends what the session has started, by [`MEMBERS`]: TERM, a look every tenth of a second, KILL until nobody was
 //!   found twice in a row, since a process that forks and ends may be missed once. Without `/proc`, whoever `ps` shows
 //!   below the session's server.
-//! * `d` burns: `w`, then the server. Should the node have no process left for `w`, which ends a dash, the server is
-//!   ended in the shell's own end.
+//! * `d` burns: `w`, then the server. Should the node have no process left for `w` (a command that has used up its user's), which
+//!   ends a shell, in bash after 15 s, then its own end kills the process groups (`v`, no fork) and the server; TERM to them comes first. A dash's second shell, which forks once a
+//!   fuse, is lost then, and the first ends at the next beat, by which we learn that there is no fuse.
 //! * At each beat `o` notes the children of the server, each of which sshd gives a session of its own: when the server
-//!   has died, its children are not known any more. That is a read and no fork. Not every kernel lists children
+//!   has died, its children are not known any more, nor is one that has ended before those it left. That is a read and no fork. Not every kernel lists children
 //!   (`CONFIG_PROC_CHILDREN`); without it, who has neither the environment nor a living server is not found.
 //! * `end` is `w` alone, and how many are left is told; the fuse is held on, so that a session whose contact is lost at its very
 //!   end goes too. `s NAME` signals all who are there; `q` is a beat that wants no answer,
@@ -107,7 +108,7 @@ const SESSION: &str = concat!(
     "echo;echo $1 s;while read x;do kill -USR1 $w||break;echo $x;done;kill $w",
 );
 
-/// The far session's name. Without `/proc`, `z` by `ps`: the processes below the session's server, but for the guard's. Those who have lost their parent are not found.
+/// The far session's name, and `v`. Without `/proc`, `z` by `ps`: the processes below the session's server, but for the guard's. Those who have lost their parent are not found.
 const OTHERWISE: &str = concat!(
     "I=;X=${SSH_CONNECTION%%UNKNOWN*};C=SSH_CONNECTION=$X;export LC_ALL;",
     "if [ $h ];then g $$;O=$d;g $p;S=$t;Q&&[ \"$X\" ]&&I=\"$p $S $K $X\";",
@@ -115,6 +116,7 @@ const OTHERWISE: &str = concat!(
     "while [ $c ];do c=;set -- $y;while [ $# -gt 1 ];do ",
     "case \"$r\" in *\" $1 \"*);;*\" $2 \"*)[ $1 = $$ ]||{ r=\"$r$1 \";c=1;};;esac;shift 2;done;done;",
     "for i in ${r#\" $p \"};do n=$((n+1));s;done;[ $n -gt 0 ];};K(){ [ \"$(ps -A -o pid= -o ppid=)\" ];};fi;",
+    "v(){ for y in $W;do [ $y = $O ]||kill -$1 -$y;done;};",
 );
 
 /// Ends everything the session has started, then the session.
@@ -122,10 +124,10 @@ const ALL: &str = concat!(
     "K||{ echo;echo $1 g;exit;};",
     "w(){ z TERM&&for j in 1 2 3;do sleep .1||{ sleep 1;break;};z||break;done;",
     "for j in 1 2 3 4 5 6 7 8 9 10;do z KILL||z KILL||break;done;};",
-    "d(){ trap \"e KILL\" 0;w;e TERM;for j in 1 2 3 4 5 6 7 8 9 10;do ",
+    "d(){ trap \"v KILL;e KILL\" 0;v TERM;w;e TERM;for j in 1 2 3 4 5 6 7 8 9 10;do ",
     "sleep .1||{ sleep 1;break;};[ $h ]&&{ f||exit;};kill -0 $p||exit;done;e KILL;exit;};",
-    "o(){ y=;read -r y </proc/$p/task/$p/children;[ \"$y\" ]&&W=\" $y \";};",
-    "c(){ o;case $x in \"s \"*)z ${x#s };;q);;*)echo $x $W;;esac;};",
+    "o(){ read -r y </proc/$p/task/$p/children;[ \"$y\" = \"$Z\" ]||{ Z=$y;for y in $y;do case \"$W\" in *\" $y \"*);;*)W=\"$W$y \";;esac;done;V=$W;};};",
+    "c(){ o;case $x in \"s \"*)z ${x#s };;q);;*)echo $x$V;V=;;esac;};",
     "trap \"\" PIPE HUP;",
     "if echo|(read -t 1 x);then o=$(($2-1));echo;echo $1 T $I;",
     "while read -t $o x||read -t 1 x;do [ \"$x\" = end ]&&{ w;echo e $n;continue;};c;done;d;fi;",

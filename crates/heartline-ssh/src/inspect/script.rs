@@ -2,8 +2,8 @@
 //!
 //! Each line is a question: its number, `count`, `kill` or `end`, a far session, and the session ids that its processes had when
 //! its guard was last heard. The answer is the token, the number, and how many live; `x`, if that session is none of this node's:
-//! of another boot, in another container, on another machine that has the same address. Session ids that were seen (`W`) are
-//! kept for as long as it is asked for the same session. With `kill` and `end` they are looked at before the server is killed, after which its children are not known.
+//! of another boot, in another container, on another machine that has the same address. Session ids that it has seen itself (`W`) are
+//! kept for as long as it is asked for the same session. Those that it is told count alone: they may be somebody else's by now. With `kill` and `end` they are looked at before the server is killed, after which its children are not known.
 
 use crate::far::{MEMBERS, PLACE};
 
@@ -18,11 +18,11 @@ const INSPECT: &str = concat!(
     "exec 2>/dev/null;set -f;LC_ALL=C;export LC_ALL;I=1 C=SSH_CONNECTION=$SSH_CONNECTION;",
     "g $$&&O=$d&&S=$t&&Q&&K||{ echo;echo $1 n;exit;};P=;echo;echo $1 i;",
     "while read -r H v p S B a b c e w;do [ \"$B\" = \"$K\" ]||{ echo $1 $H x;continue;};n=0 C=\"SSH_CONNECTION=$a $b $c $e\";",
-    "[ \"$P\" = \"$p $S\" ]||W=\" $w \";P=\"$p $S\";",
+    "[ \"$P\" = \"$p $S\" ]||W=\" \";P=\"$p $S\";",
     "[ $v = count ]||{ z;[ $v = end ]&&f&&{ kill -TERM $p;for j in 1 2 3 4 5 6 7 8 9 10;do ",
     "f||break;sleep .1||{ sleep 1;break;};done;};f&&kill -KILL $p;",
     "for j in 1 2 3 4 5 6 7 8 9 10;do z KILL||z KILL||break;done;};",
-    "z;f&&n=$((n+1));echo $1 $H $n;done",
+    "z;[ \"$w\" ]&&{ Y=$W;W=\"$W$w \";z;W=$Y;};f&&n=$((n+1));echo $1 $H $n;done",
 );
 /// What `ps` shows of it, before its arguments.
 const NAME: &str = "heartline-inspector";

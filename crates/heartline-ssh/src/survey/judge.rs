@@ -243,7 +243,7 @@ mod tests {
     fn facts(sessions: &str, sockets: &str) -> Facts {
         let mut reading = Reading::new(TOKEN.to_owned());
         let text = format!(
-            "{TOKEN} b 100.50 100 6c2ea14c-4f6d-4d9c-8a52-0f6f1e6c5a11.4026531836 1000 70 10.77.1.1 50000 10.77.1.2 22\n\
+            "{TOKEN} b 100.50 100 6c2ea14c-4f6d-4d9c-8a52-0f6f1e6c5a11.4026531836.7 1000 70 10.77.1.1 50000 10.77.1.2 22\n\
              s 70 69 40 9000 sshd: me@notty\n{sessions}{OWN}{sockets}\n{TOKEN} e\n"
         );
         reading.take_in(text.as_bytes()).unwrap();

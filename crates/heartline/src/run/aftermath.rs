@@ -109,7 +109,9 @@ impl<'a> Aftermath<'a> {
         loop {
             for line in self.lines {
                 match self.look(line, far).await {
-                    Some(0) => return,
+                    // Where it is not known whose sessions were its, who hides its environment is not found.
+                    Some(0) if self.left.sessions.is_some() => return,
+                    Some(0) => self.living.set(0),
                     Some(living) => self.living.set(living),
                     None => {}
                 }
@@ -127,7 +129,7 @@ impl<'a> Aftermath<'a> {
             self.dialer.dial(&line.target, &progress).await.ok()?;
         let look = async {
             let mut inspector = session.inspect(patience).await.ok()?;
-            inspector.recall(&self.left.sessions);
+            inspector.recall(self.left.sessions.as_deref().unwrap_or_default());
             end_there(&mut inspector, far, patience).await
         };
         let looked = tokio::select! {
@@ -180,7 +182,7 @@ impl<'a> Aftermath<'a> {
                 clock(now)
             ),
             (Verdict::Unknown(Doubt::Living(living)), _) => format!(
-                "{node}: {living} of the command's processes live on there when last looked at, and this user cannot end them"
+                "{node}: {living} of the command's processes live on there when last looked at, and could not be ended"
             ),
             (Verdict::Unknown(Doubt::Told), Some(by)) => format!(
                 "{node}: told to end; the command may be alive until {}",

@@ -34,8 +34,8 @@ pub(super) enum NotBegun {
 pub(super) struct Left {
     /// Who it is there.
     pub(super) far: Option<FarSession>,
-    /// The ids of the sessions that its processes had when they were last heard of.
-    pub(super) sessions: Vec<u32>,
+    /// The ids of the sessions that its processes had when they were last heard of; none: they never were.
+    pub(super) sessions: Option<Vec<u32>>,
     /// The fuse burns so long after the last beat; none: there is no fuse.
     pub(super) burns_within: Option<Duration>,
     /// The command had ended with this code before, by itself.
@@ -47,7 +47,7 @@ impl Left {
         let held = guard.filter(|guard| guard.holds());
         Self {
             far: guard.and_then(Guard::far),
-            sessions: guard.map(Guard::sessions).unwrap_or_default(),
+            sessions: guard.and_then(Guard::sessions),
             burns_within: held.map(Guard::burns_within),
             code,
         }
@@ -59,8 +59,12 @@ pub(super) async fn not_begun(why: ExecError, guard: Option<&Guard>, solo: &mut 
     if matches!(why, ExecError::NoChannel { .. } | ExecError::Refused) {
         return NotBegun::Refused(format!("nothing was run: {why}"));
     }
-    if guard.is_some() && end_all(guard).await == End::Done {
-        return NotBegun::Refused(format!("{why}; if the command had begun, it is ended"));
+    match end_all(guard).await {
+        End::Done => {
+            return NotBegun::Refused(format!("{why}; if the command had begun, it is ended"));
+        }
+        End::Living => return NotBegun::Refused(format!("{why}; the command had begun")),
+        End::Unguarded | End::Unknown => {}
     }
     let lost = match timeout(A_MOMENT, solo.ended()).await {
         Ok(lost) => lost,
@@ -83,24 +87,36 @@ pub(super) async fn drained(
     {
         return (Fate::Lost(lost), Left::new(guard, None));
     }
-    match drained {
-        Drained::Failed(error) if error.kind() != ErrorKind::BrokenPipe => {
-            words::complain(&anyhow::anyhow!(
-                "what the command writes cannot be written here, so it is ended: {error}"
-            ));
-        }
-        Drained::Closed(None) | Drained::Cut => words::complain(&anyhow::anyhow!(
-            "the node closed the command's channel without saying how it ended; it is over"
+    let why = match drained {
+        Drained::Failed(error) if error.kind() != ErrorKind::BrokenPipe => Some(format!(
+            "what the command writes cannot be written here: {error}"
         )),
-        Drained::Closed(Some(_)) | Drained::Failed(_) => {}
-    }
-    finish(code.unwrap_or(FAILED), guard, solo).await
+        Drained::Closed(None) | Drained::Cut => {
+            Some("the node closed the command's channel without saying how it ended".to_owned())
+        }
+        Drained::Closed(Some(_)) | Drained::Failed(_) => None,
+    };
+    finish(code.unwrap_or(FAILED), why, guard, solo).await
 }
 
-/// Ends all that is left of it, as far as there is a guard.
-pub(super) async fn finish(code: u8, guard: Option<&Guard>, solo: &mut Solo) -> (Fate, Left) {
+/// Ends all that is left of it, as far as there is a guard, and says why, if there is something to say.
+pub(super) async fn finish(
+    code: u8,
+    why: Option<String>,
+    guard: Option<&Guard>,
+    solo: &mut Solo,
+) -> (Fate, Left) {
     let by_itself = by_itself(Some(code), guard);
-    if end_all(guard).await == End::Unknown {
+    let end = end_all(guard).await;
+    if let Some(why) = why {
+        let and = match end {
+            End::Done => "; the command is ended",
+            End::Unguarded => "; there is no fuse, so the command may live on there",
+            End::Living | End::Unknown => "",
+        };
+        words::complain(&anyhow::anyhow!("{why}{and}"));
+    }
+    if end == End::Unknown {
         if let Ok(lost) = timeout(A_MOMENT, solo.ended()).await {
             return (Fate::Lost(lost), Left::new(guard, by_itself));
         }
@@ -131,13 +147,17 @@ fn by_itself(code: Option<u8>, guard: Option<&Guard>) -> Option<u8> {
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum End {
     Done,
+    /// Not all of it could be, which was said.
+    Living,
+    /// There is no guard.
+    Unguarded,
     /// The session was over, or is in trouble.
     Unknown,
 }
 
 async fn end_all(guard: Option<&Guard>) -> End {
     let Some(guard) = guard else {
-        return End::Done;
+        return End::Unguarded;
     };
     match guard.end(END_PATIENCE).await {
         Ended::Done { left: 0 } => End::Done,
@@ -145,7 +165,7 @@ async fn end_all(guard: Option<&Guard>) -> End {
             words::complain(&anyhow::anyhow!(
                 "{left} of the processes it started cannot be ended by this user, and live on"
             ));
-            End::Done
+            End::Living
         }
         Ended::Over | Ended::Unanswered => End::Unknown,
     }

@@ -68,7 +68,7 @@ impl Job {
         match executed {
             Ok(exec) => {
                 if let Some(guard) = &guard {
-                    guard.beat();
+                    guard.started();
                 }
                 tell_refused(&exec);
                 Ok(Self {
@@ -99,8 +99,8 @@ impl Job {
         let (mut sending, mut draining) = match streams.carry(input, output) {
             Ok(tasks) => tasks,
             Err(error) => {
-                words::complain(&anyhow::anyhow!("no thread to read or write by: {error}"));
-                return fate::finish(FAILED, guard.as_ref(), solo).await;
+                let why = format!("no thread to read or write by: {error}");
+                return fate::finish(FAILED, Some(why), guard.as_ref(), solo).await;
             }
         };
         let mut is_fed = false;
@@ -139,15 +139,13 @@ impl Job {
                 // When it is gone nobody waits for the output any more, and the session hears again.
                 draining.abort();
                 let _ = draining.await;
-                fate::finish(kind.code_number(), guard.as_ref(), solo).await
+                fate::finish(kind.code_number(), None, guard.as_ref(), solo).await
             }
             Over::Unfed(error) => {
-                words::complain(&anyhow::anyhow!(
-                    "standard input cannot be read, so the command is ended: {error}"
-                ));
                 draining.abort();
                 let _ = draining.await;
-                fate::finish(FAILED, guard.as_ref(), solo).await
+                let why = format!("standard input cannot be read: {error}");
+                fate::finish(FAILED, Some(why), guard.as_ref(), solo).await
             }
         };
         drop(raw);

@@ -1,7 +1,7 @@
 //! Standard input, output and error, on threads of their own: reading and writing them may block for as long as it likes.
 
 use std::fs::File;
-use std::io::{self, ErrorKind, Read, Write};
+use std::io::{self, ErrorKind, IsTerminal, Read, Write};
 use std::os::fd::{AsFd, OwnedFd};
 use std::sync::Arc;
 use std::thread;
@@ -9,6 +9,7 @@ use std::thread;
 use bytes::{Bytes, BytesMut};
 use heartline_ssh::{Ending, ExecInput, ExecOutput, Part};
 use rustix::event::{PollFd, PollFlags, poll};
+use rustix::io::Errno;
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
 
@@ -163,6 +164,7 @@ fn read_all(mut file: File, send: &mpsc::Sender<io::Result<Bytes>>) {
                 wait(&file, PollFlags::IN);
                 continue;
             }
+            Err(error) if is_end(&error, &file) => return,
             Err(error) => Err(error),
         };
         let is_last = read.is_err();
@@ -170,6 +172,12 @@ fn read_all(mut file: File, send: &mpsc::Sender<io::Result<Bytes>>) {
             return;
         }
     }
+}
+
+/// There never was an input (nohup opens it for writing alone), or its terminal is not ours any more.
+fn is_end(error: &io::Error, file: &File) -> bool {
+    let errno = Errno::from_io_error(error);
+    errno == Some(Errno::BADF) || (errno == Some(Errno::IO) && file.is_terminal())
 }
 
 fn write_all(mut file: File, mut receive: mpsc::Receiver<Bytes>) -> io::Result<()> {
