@@ -149,10 +149,8 @@ impl Solo {
     }
 
     /// Ends the session cleanly, within [`GOODBYE`] and a little.
-    pub async fn stop(self) {
-        let Self { commands, task, .. } = self;
-        drop(commands);
-        let _ = timeout(GOODBYE + MARGIN, task).await;
+    pub async fn stop(mut self) {
+        self.quit().await;
     }
 }
 

@@ -4,9 +4,8 @@ mod running;
 mod shells;
 mod watching;
 
-use std::fs::{self, File};
+use std::fs::File;
 use std::io::{Read, Write};
-use std::os::unix::fs::symlink;
 use std::path::PathBuf;
 use std::process::Stdio;
 use std::thread;
@@ -286,14 +285,11 @@ fn where_no_process_can_be_found_nothing_is_run() -> Result<()> {
         return Ok(());
     };
     for missing in ["grep", "tr"] {
-        let folder = lab.dir().join(format!("bin-without-{missing}"));
-        fs::create_dir(&folder)?;
-        for tool in ["sh", "sleep", "ps", "grep", "tr", "readlink", "touch"] {
-            if tool != missing {
-                symlink(PathBuf::from("/usr/bin").join(tool), folder.join(tool))?;
-            }
-        }
         let name = format!("without-{missing}");
+        let tools = ["sh", "sleep", "ps", "grep", "tr", "readlink", "touch"];
+        let there = tools.into_iter().filter(|tool| *tool != missing);
+        let programs = there.map(|tool| (tool, PathBuf::from("/usr/bin").join(tool)));
+        let folder = shells::folder_of(&lab, &name, programs)?;
         let config = format!("SetEnv PATH={}", folder.display());
         let node = lab.node_with(&NodeSpec::new(&name).config(&config))?;
         lab.cable(&node)?;
@@ -329,11 +325,12 @@ fn busybox_is_all_a_node_needs() -> Result<()> {
     let Some(lab) = Lab::or_skip("busybox_is_all") else {
         return Ok(());
     };
-    let folder = lab.dir().join("bin-busybox");
-    fs::create_dir(&folder)?;
-    for tool in ["sh", "sleep", "ps", "grep", "tr", "setsid"] {
-        symlink("/usr/bin/busybox", folder.join(tool))?;
-    }
+    let tools = ["sh", "sleep", "ps", "grep", "tr", "setsid"];
+    let folder = shells::folder_of(
+        &lab,
+        "busybox",
+        tools.map(|tool| (tool, "/usr/bin/busybox")),
+    )?;
     let config = format!("SetEnv AAA=first PATH={}", folder.display());
     let shell = folder.join("sh").display().to_string();
     let node = lab.node_with(&NodeSpec::new("busybox").config(&config).shell(&shell))?;

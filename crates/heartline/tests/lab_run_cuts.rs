@@ -359,9 +359,7 @@ fn it_dies_when_it_has_used_up_all_processes() -> Result<()> {
         std::fs::write(&shell_script, script)?;
         std::fs::set_permissions(&shell_script, Permissions::from_mode(0o755))?;
         let path = shell_script.display().to_string();
-        let folder = lab.dir().join(format!("sh-{}", shell.name));
-        std::fs::create_dir(&folder)?;
-        std::os::unix::fs::symlink(shell.program, folder.join("sh"))?;
+        let folder = shells::folder_of(&lab, shell.name, [("sh", shell.program)])?;
         let config = format!("SetEnv PATH={}:/usr/bin:/bin", folder.display());
         let node = lab.node_with(&NodeSpec::new(shell.name).shell(&path).config(&config))?;
         let cable = lab.cable(&node)?;

@@ -44,21 +44,11 @@ pub struct Detection {
     pub longest: Duration,
 }
 
-impl Quality {
-    /// Mistakes in a day.
-    #[must_use]
-    pub fn mistakes_a_day(&self) -> f64 {
-        #[expect(clippy::cast_precision_loss, reason = "a count of mistakes")]
-        let mistakes = self.mistakes as f64;
-        mistakes / (self.period.as_secs_f64() / 86_400.0)
-    }
-}
-
 /// Replays a trace through a new detector.
 pub fn replay(trace: &Trace, detector: &mut dyn Detector, seen: Seen) -> Quality {
     let steps = steps(trace, detector, seen);
     let (mistakes, wrong) = mistakes(trace, &steps, seen);
-    let first = steps.iter().find(|step| step.number >= WARM_UP);
+    let first = steps.iter().find(|step| step.number >= WARM_UP.into());
     let period = match (first, steps.last()) {
         (Some(first), Some(last)) => last.at.saturating_sub(first.at),
         _ => Duration::ZERO,
@@ -131,7 +121,7 @@ fn mistakes(trace: &Trace, steps: &[Step], seen: Seen) -> (u64, Duration) {
             Seen::Raw => step.deadline,
             Seen::Gated => suspected,
         };
-        if next.number <= WARM_UP || next.at <= by.max(step.at) {
+        if next.number <= WARM_UP.into() || next.at <= by.max(step.at) {
             continue;
         }
         wrong += next.at.saturating_sub(suspected.max(step.at));
@@ -146,7 +136,7 @@ fn detection(trace: &Trace, steps: &[Step]) -> Detection {
     let mut times = Vec::with_capacity(trace.beats.len());
     let mut last = 0;
     let pairs = trace.beats.iter().zip(trace.beats.iter().skip(1));
-    for ((beat, next), golden) in pairs.zip((0..).map(golden)).skip(WARM_UP_BEATS) {
+    for ((beat, next), golden) in pairs.zip((0..).map(golden)).skip(WARM_UP.into()) {
         let crash = beat.sent + next.sent.saturating_sub(beat.sent).mul_f64(golden);
         // The last that had left the peer by then. Those that come after the crash had left before it.
         while steps
@@ -201,5 +191,4 @@ fn golden(number: u32) -> f64 {
 }
 
 /// Beats at the beginning that are not judged.
-const WARM_UP: u64 = 1_000;
-const WARM_UP_BEATS: usize = 1_000;
+const WARM_UP: u16 = 1_000;

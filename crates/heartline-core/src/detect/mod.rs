@@ -79,4 +79,4 @@ impl Detector for Fixed {
 }
 
 /// Beats that are looked back on.
-pub(crate) const WINDOW: usize = 1_000;
+const WINDOW: usize = 1_000;

@@ -25,6 +25,8 @@ mod terminal;
 use backlog::Backlog;
 use pump::{Asked, Pump};
 
+pub(crate) use pump::signal_name_of;
+
 pub use terminal::{Size, Terminal};
 
 /// What to run, and how.
@@ -153,7 +155,6 @@ impl ExecOutput {
 impl Drop for ExecOutput {
     fn drop(&mut self) {
         // What still comes waits for nobody.
-        self.parts.close();
         self.backlog.abandon();
     }
 }

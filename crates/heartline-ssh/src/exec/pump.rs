@@ -76,11 +76,7 @@ impl Pump {
                 ChannelMsg::ExtendedData { data, ext: 1 } => Part::Err(data),
                 ChannelMsg::ExitStatus { exit_status } => Part::Ended(Ending::Status(exit_status)),
                 ChannelMsg::ExitSignal { signal_name, .. } => {
-                    let name = match signal_name {
-                        Sig::Custom(name) => name,
-                        known => format!("{known:?}"),
-                    };
-                    Part::Ended(Ending::Signal(escape(name.as_bytes(), MAX_NAME)))
+                    Part::Ended(Ending::Signal(signal_name_of(signal_name)))
                 }
                 ChannelMsg::Success => {
                     self.answered(true);
@@ -124,6 +120,15 @@ impl Pump {
             Some(Question::Env(_) | Question::Terminal) | None => {}
         }
     }
+}
+
+/// What the peer calls it, escaped.
+pub(crate) fn signal_name_of(signal: Sig) -> String {
+    let name = match signal {
+        Sig::Custom(name) => name,
+        known => format!("{known:?}"),
+    };
+    escape(name.as_bytes(), MAX_NAME)
 }
 
 const MAX_NAME: usize = 40;

@@ -20,6 +20,7 @@ use super::dialogue::{Dialogue, Meant};
 use super::script::guard_request;
 use super::{Duty, Guard, GuardRule, Known, Settled, Stage, Unguarded};
 use crate::escape::escape;
+use crate::exec::signal_name_of;
 use crate::handler::{Listener, SharedLearnt};
 use crate::wire::Brake;
 
@@ -235,8 +236,7 @@ impl Talk {
                 None
             }
             ChannelMsg::ExitSignal { signal_name, .. } => {
-                let name = escape(format!("{signal_name:?}").as_bytes(), MAX_NAME);
-                self.how = Some(format!("signal {name}"));
+                self.how = Some(format!("signal {}", signal_name_of(signal_name)));
                 None
             }
             ChannelMsg::Close => Some(self.closed(now)),
@@ -297,6 +297,5 @@ const PAUSE: Duration = Duration::from_millis(200);
 const LONGEST: Duration = Duration::from_secs(1);
 /// Between two beats where channels are closed early: `ChannelTimeout` is counted in seconds too.
 const SHORTEST: Duration = Duration::from_millis(250);
-const MAX_NAME: usize = 40;
 /// How much of the first words is shown, once escaped.
 const MAX_SAID: usize = 160;

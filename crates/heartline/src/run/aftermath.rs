@@ -111,7 +111,6 @@ impl<'a> Aftermath<'a> {
                 match self.look(line, far).await {
                     // Where it is not known whose sessions were its, who hides its environment is not found.
                     Some(0) if self.left.sessions.is_some() => return,
-                    Some(0) => self.living.set(0),
                     Some(living) => self.living.set(living),
                     None => {}
                 }

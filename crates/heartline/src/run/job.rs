@@ -41,8 +41,8 @@ pub(super) struct Job {
 enum Over {
     Drained(Drained),
     Lost(Lost),
-    Told(Kind),
-    Unfed(std::io::Error),
+    /// Nobody here wants it any more; the exit code, and why, if that is to be said.
+    Unwanted(u8, Option<String>),
 }
 
 impl Job {
@@ -113,14 +113,17 @@ impl Job {
                 signal = signals.next() => match signal {
                     None => { let _ = errands.try_send(Errand::Resize); }
                     // Who asks twice does not wait for a command that will not hear.
-                    Some(kind) if asked.contains(&kind) => break Over::Told(kind),
+                    Some(kind) if asked.contains(&kind) => break Over::Unwanted(kind.code_number(), None),
                     Some(kind) => {
                         asked.extend(kind.is_end().then_some(kind));
                         pass_on(kind, guard.as_ref(), &errands);
                     }
                 },
                 fed = &mut sending, if !is_fed => match fed {
-                    Ok(Err(error)) => break Over::Unfed(error),
+                    Ok(Err(error)) => {
+                        let why = format!("standard input cannot be read: {error}");
+                        break Over::Unwanted(FAILED, Some(why));
+                    }
                     Ok(Ok(())) | Err(_) => is_fed = true,
                 },
                 why = poll_fn(|cx| unguarded(guard.as_mut(), cx)) => words::complain(&anyhow::anyhow!(
@@ -135,17 +138,11 @@ impl Job {
                 let code = fate::last_words(draining, guard.as_ref()).await;
                 (Fate::Lost(lost), Left::new(guard.as_ref(), code))
             }
-            Over::Told(kind) => {
+            Over::Unwanted(code, why) => {
                 // When it is gone nobody waits for the output any more, and the session hears again.
                 draining.abort();
                 let _ = draining.await;
-                fate::finish(kind.code_number(), None, guard.as_ref(), solo).await
-            }
-            Over::Unfed(error) => {
-                draining.abort();
-                let _ = draining.await;
-                let why = format!("standard input cannot be read: {error}");
-                fate::finish(FAILED, Some(why), guard.as_ref(), solo).await
+                fate::finish(code, why, guard.as_ref(), solo).await
             }
         };
         drop(raw);

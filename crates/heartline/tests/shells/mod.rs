@@ -4,7 +4,7 @@
 
 use std::fs;
 use std::os::unix::fs::symlink;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use anyhow::Result;
@@ -70,16 +70,26 @@ pub(crate) fn node_named(
     if !PathBuf::from(shell.program).is_file() {
         return Ok(None);
     }
-    let folder = lab.dir().join(format!("bin-{name}"));
-    fs::create_dir(&folder)?;
-    symlink(shell.program, folder.join(shell.name))?;
-    if let Some(sh) = shell.sh {
-        symlink(shell.program, folder.join(sh))?;
-    }
+    let names = [Some(shell.name), shell.sh].into_iter().flatten();
+    let folder = folder_of(lab, name, names.map(|name| (name, shell.program)))?;
     let config = format!("SetEnv PATH={}:/usr/bin:/bin\n{lines}", folder.display());
     let login = folder.join(shell.name).display().to_string();
     let spec = NodeSpec::new(name).config(&config).shell(&login);
     lab.node_with(&spec).map(Some)
+}
+
+/// A folder for a node's `PATH`: names, each with the program that it stands for.
+pub(crate) fn folder_of<P: AsRef<Path>>(
+    lab: &Lab,
+    name: &str,
+    programs: impl IntoIterator<Item = (&'static str, P)>,
+) -> Result<PathBuf> {
+    let folder = lab.dir().join(format!("bin-{name}"));
+    fs::create_dir(&folder)?;
+    for (name, program) in programs {
+        symlink(program, folder.join(name))?;
+    }
+    Ok(folder)
 }
 
 /// Whether a guard runs there, by the name that it has given itself.
