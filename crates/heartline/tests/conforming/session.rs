@@ -118,10 +118,29 @@ impl Session {
         words.collect::<Vec<_>>().join(" | ")
     }
 
+    /// A client that gives up at its first probe may do so at the next whole second, before the remote command has said
+    /// a word: when the last data came that it told of before.
+    fn gave_up_at_once(&self, row: &Row) -> Option<Instant> {
+        let gives_up = row.judged.iter().all(|judged| judged.side == Side::Client);
+        let lines = self.client.lines();
+        let [.., before, last] = &lines[..] else {
+            return None;
+        };
+        let is_in = |line: &Line| line.text.contains("Entering interactive session");
+        let timed_out = last.text.starts_with("Timeout, server ");
+        (gives_up && timed_out && lines.iter().any(is_in)).then_some(before.at)
+    }
+
     /// The remote command's first line has its own process id and that of the process above it.
     fn read_pids(&mut self, row: &Row, bench: &Bench) -> Result<()> {
         let is_ready = |line: &Line| line.text.starts_with("ready ");
-        let line = self.client.wait_for("session", CEILING, is_ready)?;
+        let line = match self.client.wait_for("session", CEILING, is_ready) {
+            Ok(line) => line,
+            Err(why) => {
+                self.ready = self.gave_up_at_once(row).ok_or(why)?;
+                return Ok(());
+            }
+        };
         self.ready = line.at;
         let pids: Vec<i32> = line.text.split(' ').skip(1).flat_map(str::parse).collect();
         let [own, parent] = pids[..] else {
