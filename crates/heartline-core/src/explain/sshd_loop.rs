@@ -73,16 +73,32 @@ impl SshdLoop {
             None => vec![None],
             Some(window) => vec![Some(millis(window.min())), Some(millis(window.max()))],
         };
+        let outputs = || {
+            (1..=OUTPUT_PHASES)
+                .map(|phase| (self.writes_ms.saturating_mul(phase) / OUTPUT_PHASES).max(1))
+        };
         stops.into_iter().flat_map(move |stop_ms| {
-            CLOCK_PHASES_MS.into_iter().flat_map(move |clock_ms| {
-                (1..=OUTPUT_PHASES).map(move |phase| Run {
+            outputs().flat_map(move |output_ms| {
+                self.clock_phases(output_ms).map(move |clock_ms| Run {
                     of: self,
                     clock_ms,
-                    output_ms: (self.writes_ms.saturating_mul(phase) / OUTPUT_PHASES).max(1),
+                    output_ms,
                     stop_ms,
                 })
             })
         })
+    }
+
+    /// Those at which something changes: where one of the first outputs comes just with the next second, or just before it. A timer
+    /// that has run out is whole seconds later than an output.
+    fn clock_phases(&self, output_ms: u64) -> impl Iterator<Item = u64> + use<> {
+        let writes_ms = self.writes_ms;
+        let critical = (0..OUTPUTS_APART).flat_map(move |nth| {
+            let output = writes_ms.saturating_mul(nth).saturating_add(output_ms);
+            let whole = (1_000 - output % 1_000) % 1_000;
+            [whole, (whole + 999) % 1_000]
+        });
+        CLOCK_PHASES_MS.into_iter().chain(critical)
     }
 }
 
@@ -180,6 +196,8 @@ fn millis(time: Duration) -> u64 {
 
 const CLOCK_PHASES_MS: [u64; 5] = [0, 250, 500, 750, 999];
 const OUTPUT_PHASES: u64 = 60;
+/// Outputs of which each is looked at by itself.
+const OUTPUTS_APART: u64 = 4;
 /// Output within one interval that is told apart.
 const FINEST: u64 = 64;
 /// Ticks counted one by one.
