@@ -46,6 +46,17 @@ pub trait Session: Send {
     /// jump host that has not ended.
     fn ask_jump(&self) -> bool;
 
+    /// What its end is put down to: the jump host that it goes through, if that has ended or owes an answer itself.
+    fn blame(&self, failure: Failure) -> Failure {
+        if self.ask_jump() {
+            return Failure {
+                cause: Cause::JumpDown,
+                ..failure
+            };
+        }
+        failure
+    }
+
     /// Opens a channel and keeps one open, for an sshd that ends connections without one.
     fn hold_channel(&self);
 

@@ -359,11 +359,8 @@ impl Driver {
             return;
         };
         yield_now().await;
-        let mut failure = live.ended.try_recv().unwrap_or(failure);
-        if live.session.ask_jump() {
-            // Whatever ended here, it ended because that did.
-            failure.cause = Cause::JumpDown;
-        }
+        let failure = live.ended.try_recv().unwrap_or(failure);
+        let failure = live.session.blame(failure);
         let why = self.guards.session_ended(live.guard.as_ref(), &failure);
         if let Some(why) = why {
             // Whoever does not listen any more is found out when the line's own event is told.
