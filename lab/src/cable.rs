@@ -1,13 +1,15 @@
-//! Cables: a veth pair between two machines, or two with a router between them, and addresses of
-//! both families at both ends.
+//! Cables: a veth pair between two machines, or two with a router between them, or one to a router
+//! that is shared by what lies behind it; and addresses of both families at both ends.
 //!
 //! The `n`-th cable of a lab (from 1) is 10.77.n.0/24 and `fd77:0:0:n::/64`; the side that dials
 //! has .1, the node .2. Behind a router the node's side is 10.77.(n+128).0/24 and so on, with the
-//! router as .254 on both. Labs are separate networks, so all use the same addresses.
+//! router as .254 on both. An uplink and the cables behind it each have a number of their own, and
+//! the router is .254 on all of them. Labs are separate networks, so all use the same addresses.
 
 use std::fmt::Write as _;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::process::Command;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use anyhow::Result;
@@ -56,7 +58,8 @@ pub struct Plug {
 
 #[derive(Debug, Clone)]
 struct Gateway {
-    subnet: u8,
+    /// The number of the network; `None` for all of the lab's that no cable leads to.
+    subnet: Option<u8>,
     via: u8,
 }
 
@@ -80,11 +83,11 @@ impl Cable {
         connect(&watcher, &near)?;
         connect(&far, &node)?;
         watcher.gateways.push(Gateway {
-            subnet: behind,
+            subnet: Some(behind),
             via: number,
         });
         node.gateways.push(Gateway {
-            subnet: number,
+            subnet: Some(number),
             via: behind,
         });
         let mut batch = Batch::default();
@@ -94,6 +97,31 @@ impl Cable {
         );
         tool::run_together(batch)?;
         Self::up(number, watcher, node, Some(router.clone()))
+    }
+
+    /// Lays a cable from one machine to a router, which has the node's end of it.
+    pub(crate) fn uplink(number: u8, from: &Host, router: &Router) -> Result<Self> {
+        let mut watcher = Plug::new(from, format!("w{number}"), number, 1);
+        let near = Plug::new(router.host(), format!("rw{number}"), number, ROUTER_HOST);
+        watcher.gateways.push(Gateway {
+            subnet: None,
+            via: number,
+        });
+        connect(&watcher, &near)?;
+        Self::up(number, watcher, near, Some(router.clone()))
+    }
+
+    /// Lays a cable from the router of an uplink, which has the watcher's end of it, to a machine.
+    pub(crate) fn behind(number: u8, uplink: &Self, to: &Host) -> Result<Self> {
+        let router = &uplink.end(End::Node).host;
+        let far = Plug::new(router, format!("rn{number}"), number, ROUTER_HOST);
+        let mut node = Plug::new(to, format!("n{number}"), number, 2);
+        node.gateways.push(Gateway {
+            subnet: Some(uplink.number()),
+            via: number,
+        });
+        connect(&far, &node)?;
+        Self::up(number, far, node, uplink.router().cloned())
     }
 
     fn up(number: u8, watcher: Plug, node: Plug, router: Option<Router>) -> Result<Self> {
@@ -124,7 +152,7 @@ impl Cable {
         }
     }
 
-    /// The node's IPv4 address: what a watcher dials.
+    /// The node's IPv4 address: what a watcher dials. Of an uplink it is the router's.
     pub fn v4(&self) -> Ipv4Addr {
         self.0.node.v4
     }
@@ -205,11 +233,15 @@ impl Plug {
             );
         }
         for Gateway { subnet, via } in &self.gateways {
-            let (to, via4) = (v4_net(*subnet), self::v4(*via, ROUTER_HOST));
-            let _ = writeln!(script, "route replace {to}/24 via {via4} dev {ifname}");
+            let (to4, to6) = match subnet {
+                Some(subnet) => (v4_net(*subnet), v6_net(*subnet)),
+                None => (ALL_V4.to_owned(), ALL_V6.to_owned()),
+            };
+            let via4 = self::v4(*via, ROUTER_HOST);
+            let _ = writeln!(script, "route replace {to4} via {via4} dev {ifname}");
             if v6.is_some() {
-                let (to, via6) = (self::v6(*subnet, 0), self::v6(*via, ROUTER_HOST));
-                let _ = writeln!(script, "route replace {to}/64 via {via6} dev {ifname}");
+                let via6 = self::v6(*via, ROUTER_HOST);
+                let _ = writeln!(script, "route replace {to6} via {via6} dev {ifname}");
             }
         }
         script
@@ -225,10 +257,7 @@ impl Plug {
     /// Adds what takes every route through this interface away. `ip route flush` sees one family
     /// at a time, and a batch cannot change the family.
     pub(crate) fn routes_removed(&self, batch: &mut Batch) {
-        let families = [
-            Some(("-4", "10.77.0.0/16")),
-            self.v6.map(|_| ("-6", "fd77::/16")),
-        ];
+        let families = [Some(("-4", ALL_V4)), self.v6.map(|_| ("-6", ALL_V6))];
         for (family, all) in families.into_iter().flatten() {
             let flush = format!(
                 "ip -n {} {family} route flush root {all} dev {}",
@@ -249,26 +278,42 @@ impl Plug {
 }
 
 /// Makes the veth pair, each end born in its own namespace.
+/// The two ends have numbers of their own: of a pair with one number at both ends the kernel tells a lost carrier up to a second late, since
+/// it takes them for one interface there (`net/core/link_watch.c`).
 fn connect(one: &Plug, other: &Plug) -> Result<()> {
     let (ns, if_name) = (one.host.namespace(), one.ifname.as_str());
     let (peer_ns, peer) = (other.host.namespace(), other.ifname.as_str());
-    let pair = ["type", "veth", "peer", "name", peer, "netns", peer_ns];
-    let words = [["ip", "-n", ns, "link", "add", if_name].as_slice(), &pair].concat();
-    tool::run_words(&words).map(drop)
+    let [near, far] = [(); 2].map(|()| NEXT_INDEX.fetch_add(1, Ordering::Relaxed).to_string());
+    let end = ["ip", "-n", ns, "link", "add", if_name, "index", &near];
+    let pair = [
+        "type", "veth", "peer", "name", peer, "index", &far, "netns", peer_ns,
+    ];
+    tool::run_words(&[end.as_slice(), &pair].concat()).map(drop)
 }
+
+/// Over all that a namespace has of its own.
+static NEXT_INDEX: AtomicU32 = AtomicU32::new(1_000);
 
 fn v4(subnet: u8, host: u8) -> Ipv4Addr {
     Ipv4Addr::new(10, 77, subnet, host)
 }
 
-fn v4_net(subnet: u8) -> Ipv4Addr {
-    v4(subnet, 0)
+fn v4_net(subnet: u8) -> String {
+    format!("{}/24", v4(subnet, 0))
 }
 
 fn v6(subnet: u8, host: u8) -> Ipv6Addr {
     Ipv6Addr::new(0xfd77, 0, 0, subnet.into(), 0, 0, 0, host.into())
 }
 
+fn v6_net(subnet: u8) -> String {
+    format!("{}/64", v6(subnet, 0))
+}
+
+/// All networks of a lab.
+const ALL_V4: &str = "10.77.0.0/16";
+/// The same of the other family.
+const ALL_V6: &str = "fd77::/16";
 /// The highest number a cable can have.
 pub(crate) const MAX_CABLES: u8 = BEHIND_ROUTER - 2;
 /// Added to a cable's number for the subnet behind its router.
