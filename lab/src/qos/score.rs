@@ -17,7 +17,7 @@ pub enum Seen {
 }
 
 /// The measures of Chen, Toueg and Aguilera, of everything after the first 1000 beats.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Default)]
 pub struct Quality {
     /// Times that a living peer was suspected.
     pub mistakes: u64,
@@ -29,10 +29,21 @@ pub struct Quality {
     pub right: f64,
     /// `T_D`: from a crash at a uniformly random moment to its suspicion.
     pub detection: Detection,
+    /// Share of beats that it sent out of turn.
+    pub extra: f64,
+}
+
+impl Quality {
+    /// Mistakes in a day.
+    #[must_use]
+    pub fn per_day(&self) -> f64 {
+        let mistakes = f64::from(u32::try_from(self.mistakes).unwrap_or(u32::MAX));
+        mistakes / (self.period.as_secs_f64() / 86_400.0).max(f64::MIN_POSITIVE)
+    }
 }
 
 /// The distribution of the detection time.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Default)]
 pub struct Detection {
     /// The mean.
     pub mean: Duration,
@@ -56,11 +67,10 @@ pub fn replay(trace: &Trace, detector: &mut dyn Detector, seen: Seen) -> Quality
     Quality {
         mistakes,
         period,
-        mistake_duration: wrong.div_f64(f64::from(
-            u32::try_from(mistakes.max(1)).unwrap_or(u32::MAX),
-        )),
+        mistake_duration: wrong / u32::try_from(mistakes.max(1)).unwrap_or(u32::MAX),
         right: 1.0 - wrong.as_secs_f64() / period.as_secs_f64().max(f64::MIN_POSITIVE),
         detection: detection(trace, &steps),
+        extra: 0.0,
     }
 }
 
@@ -131,12 +141,14 @@ fn mistakes(trace: &Trace, steps: &[Step], seen: Seen) -> (u64, Duration) {
     (mistakes, wrong)
 }
 
-/// A crash after each beat, at a moment of its interval that is spread evenly over all of them.
+/// A crash after each beat, or of a long trace after every so many, at a moment of its interval that is spread evenly over all of them.
 fn detection(trace: &Trace, steps: &[Step]) -> Detection {
-    let mut times = Vec::with_capacity(trace.beats.len());
+    let apart = trace.beats.len() / CRASHES + 1;
+    let mut times = Vec::with_capacity(trace.beats.len() / apart + 1);
     let mut last = 0;
     let pairs = trace.beats.iter().zip(trace.beats.iter().skip(1));
-    for ((beat, next), golden) in pairs.zip((0..).map(golden)).skip(WARM_UP.into()) {
+    let phased = pairs.zip((0..).map(golden)).skip(WARM_UP.into());
+    for ((beat, next), golden) in phased.step_by(apart) {
         let crash = beat.sent + next.sent.saturating_sub(beat.sent).mul_f64(golden);
         // The last that had left the peer by then. Those that come after the crash had left before it.
         while steps
@@ -150,31 +162,37 @@ fn detection(trace: &Trace, steps: &[Step]) -> Detection {
         };
         times.push(trace.awake(step.deadline).saturating_sub(crash));
     }
-    times.sort_unstable();
-    let at = |share: f64| quantile(&times, share);
-    let count = u32::try_from(times.len()).unwrap_or(u32::MAX).max(1);
-    Detection {
-        mean: times.iter().sum::<Duration>() / count,
-        median: at(0.5),
-        p99: at(0.99),
-        longest: at(1.0),
+    Detection::of(times)
+}
+
+impl Detection {
+    /// The distribution of these.
+    pub(super) fn of(mut times: Vec<Duration>) -> Self {
+        let count = u32::try_from(times.len()).unwrap_or(u32::MAX).max(1);
+        Self {
+            mean: times.iter().sum::<Duration>() / count,
+            median: quantile(&mut times, 0.5),
+            p99: quantile(&mut times, 0.99),
+            longest: quantile(&mut times, 1.0),
+        }
     }
 }
 
-/// Of sorted times: between two, as far as the share lies between them.
-fn quantile(times: &[Duration], share: f64) -> Duration {
+/// Between two times, as far as the share lies between them.
+fn quantile(times: &mut [Duration], share: f64) -> Duration {
+    if times.is_empty() {
+        return Duration::ZERO;
+    }
     #[expect(clippy::cast_precision_loss, reason = "an index")]
-    let place = times.len().saturating_sub(1) as f64 * share;
+    let place = (times.len() - 1) as f64 * share;
     #[expect(
         clippy::cast_possible_truncation,
         clippy::cast_sign_loss,
         reason = "an index"
     )]
     let index = place as usize;
-    let Some(below) = times.get(index) else {
-        return Duration::ZERO;
-    };
-    let above = times.get(index + 1).unwrap_or(below);
+    let (_, below, above) = times.select_nth_unstable(index);
+    let above = above.iter().min().unwrap_or(below);
     *below + above.saturating_sub(*below).mul_f64(place.fract())
 }
 
@@ -186,9 +204,11 @@ fn left(trace: &Trace, step: &Step) -> Duration {
 }
 
 /// Multiples of the golden ratio less their whole part: spread more evenly than chance does it.
-fn golden(number: u32) -> f64 {
+pub(super) fn golden(number: u32) -> f64 {
     (f64::from(number) * 0.618_033_988_749_894_9).fract()
 }
 
+/// Crashes that tell enough.
+const CRASHES: usize = 400_000;
 /// Beats at the beginning that are not judged.
-const WARM_UP: u16 = 1_000;
+pub(super) const WARM_UP: u16 = 1_000;

@@ -17,8 +17,10 @@
 //! * [`Akka`]: Akka's variant of φ.
 //! * [`Lifeguard`]: A. Dadgar, J. Phillips and J. Currey, "Lifeguard: Local Health Awareness for More Accurate Failure Detection",
 //!   DSN 2018, for a watcher that pings.
+//! * [`Adaptive`]: ours, for SSH over TCP; it asks the kernel, and sends beats out of turn.
 
 mod accrual;
+mod adaptive;
 mod expected;
 mod lifeguard;
 mod window;
@@ -29,6 +31,7 @@ use std::time::Duration;
 use crate::time::Moment;
 
 pub use accrual::{Akka, Exponential, Phi};
+pub use adaptive::{Adaptive, Doubt, Kernel};
 pub use expected::{Bertier, Chen, TwoWindow};
 pub use lifeguard::Lifeguard;
 
