@@ -87,7 +87,7 @@ pub(crate) fn in_path(tool: &str) -> bool {
 }
 
 /// What the lab calls, and where Debian has it.
-const TOOLS: [(&str, &str); 8] = [
+const TOOLS: [(&str, &str); 10] = [
     ("ip", "iproute2"),
     ("ss", "iproute2"),
     ("nft", "nftables"),
@@ -95,6 +95,8 @@ const TOOLS: [(&str, &str); 8] = [
     ("ssh-keygen", "openssh-client"),
     ("sysctl", "procps"),
     ("unshare", "util-linux"),
+    ("nsenter", "util-linux"),
+    ("mount", "mount"),
     ("useradd", "passwd"),
 ];
 /// The rarest thing the lab needs of nftables.

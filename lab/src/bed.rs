@@ -9,7 +9,7 @@ use anyhow::{Context, Result, ensure};
 use nix::unistd::Uid;
 
 use crate::available::{Why, available};
-use crate::cable::{Cable, MAX_CABLES};
+use crate::cable::{Cable, End, MAX_CABLES};
 use crate::claim::{self, Claim};
 use crate::host::Host;
 use crate::keys::{self, KeyKind};
@@ -139,15 +139,30 @@ impl Lab {
 
     /// Lays a cable to a node from any machine, e.g. from a jump host's.
     pub fn cable_from(&self, from: &Host, to: &Node) -> Result<Cable> {
-        self.lay(from, to, |number| Cable::direct(number, from, to.host()))
+        self.lay(|number, _| Cable::direct(number, from, to.host()))
     }
 
     /// Lays a cable from the watcher through a router to a node.
     pub fn cable_through(&self, router: &Router, to: &Node) -> Result<Cable> {
-        let from = &self.watcher;
-        self.lay(from, to, |number| {
-            Cable::routed(number, from, router, to.host())
+        self.lay(|number, _| Cable::routed(number, &self.watcher, router, to.host()))
+    }
+
+    /// Lays a cable from the watcher to a router and no further: all nodes that
+    /// [`Lab::cable_behind`] puts there are reached over this one. A lab has one of it. Its end
+    /// [`End::Node`] is the router's.
+    pub fn uplink(&self, router: &Router) -> Result<Cable> {
+        self.lay(|number, cables| {
+            let has_one = cables.iter().any(is_uplink);
+            ensure!(!has_one, "a lab has one uplink");
+            Cable::uplink(number, &self.watcher, router)
         })
+    }
+
+    /// Lays a cable to a node from the router at the end of an uplink. Its end [`End::Watcher`] is
+    /// the router's.
+    pub fn cable_behind(&self, uplink: &Cable, to: &Node) -> Result<Cable> {
+        ensure!(is_uplink(uplink), "cable {} is no uplink", uplink.number());
+        self.lay(|number, _| Cable::behind(number, uplink, to.host()))
     }
 
     /// The private key that the nodes let in as [`TEST_USER`](crate::TEST_USER); ed25519.
@@ -182,23 +197,18 @@ impl Lab {
         fs::write(self.ssh_config(), config).context("ssh_config")
     }
 
-    fn lay(&self, from: &Host, to: &Node, make: impl FnOnce(u8) -> Result<Cable>) -> Result<Cable> {
+    fn lay(&self, make: impl FnOnce(u8, &[Cable]) -> Result<Cable>) -> Result<Cable> {
         let mut made = self.lock();
         let number = u8::try_from(made.cables.len() + 1)?;
         ensure!(
             number <= MAX_CABLES,
             "a lab has at most {MAX_CABLES} cables"
         );
-        let cable = make(number)?;
+        let cable = make(number, &made.cables)?;
         made.cables.push(cable.clone());
-        to.attach(&cable);
-        // The dialling side may be a node too, which must find its interface after a reboot.
-        let origin = made
-            .nodes
-            .iter()
-            .find(|node| node.host().namespace() == from.namespace());
-        if let Some(origin) = origin {
-            origin.attach(&cable);
+        // The dialling side may be a node too; each must find its interface after a reboot.
+        for node in made.nodes.iter().filter(|node| is_at(&cable, node)) {
+            node.attach(&cable);
         }
         drop(made);
         self.write_client_files()?;
@@ -220,6 +230,22 @@ impl Lab {
     fn lock(&self) -> MutexGuard<'_, Made> {
         self.made.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// Whether one end of the cable is at this node.
+fn is_at(cable: &Cable, node: &Node) -> bool {
+    let namespace = node.host().namespace();
+    let ends = [End::Watcher, End::Node];
+    ends.iter()
+        .any(|end| cable.end(*end).host.namespace() == namespace)
+}
+
+/// Whether the cable ends at a router.
+fn is_uplink(cable: &Cable) -> bool {
+    let end = cable.end(End::Node).host.namespace();
+    cable
+        .router()
+        .is_some_and(|router| router.host().namespace() == end)
 }
 
 /// Longest name of a machine; the namespace's name is a file name.

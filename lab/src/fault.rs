@@ -40,7 +40,7 @@ pub enum Fault {
     /// so quick that it finds the connecting socket busy counts only at the next SYN, 1 s later
     /// (Linux: `tcp_v4_err`, `sock_owned_by_user`).
     Icmp(Icmp),
-    /// The addresses at this end are gone, and with them its routes.
+    /// The addresses at this end are gone, and then, with them, its routes.
     AddressRemoved(End),
     /// The routes through the interface at this end are gone; its addresses remain.
     RouteRemoved(End),
@@ -250,14 +250,20 @@ impl Orders {
     }
 
     fn carry_out(self) -> Result<Span> {
-        let mut batch = self.alone;
+        let mut batch = Batch::default();
         for (ns, script) in self.nft {
             batch.nft(&ns, script);
         }
         for (ns, script) in self.ip {
             batch.ip(&ns, script);
         }
-        tool::run_together(batch)
+        let first = tool::run_together(batch)?;
+        // Routes go after their address, as the kernel itself takes them away.
+        let then = tool::run_together(self.alone)?;
+        Ok(Span {
+            begun: first.begun,
+            complete: then.complete,
+        })
     }
 }
 

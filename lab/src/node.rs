@@ -275,6 +275,17 @@ impl Node {
         keys::generate_host_keys(self.dir())
     }
 
+    /// Puts a disk that is full at a folder, as its sshd and every session on it see that folder:
+    /// nothing there can be written or made, and what was there is hidden. Until the listener is
+    /// started anew.
+    pub fn fill_disk(&self, folder: &Path) -> Result<()> {
+        let listener = self.pids(Part::Listener).pop().context("no listener")?;
+        let mut command = Command::new("nsenter");
+        command.arg(format!("--mount=/proc/{listener}/ns/mnt"));
+        command.args(["sh", "-ec", FULL_DISK, "sh"]).arg(folder);
+        tool::run(command).map(drop)
+    }
+
     /// Ends every session with RST, as a firewall or a kernel that lost them would (`ss --kill`).
     pub fn reset_sessions(&self) -> Result<()> {
         let mut command = self.command("ss");
@@ -394,3 +405,7 @@ fn owner(pid: Pid) -> Option<Uid> {
         .ok()
         .map(Uid::from_raw)
 }
+
+/// Mounts a disk of 64 KiB and two files, itself one of them, and writes until no more fits.
+const FULL_DISK: &str = r#"mount -t tmpfs -o size=64k,nr_inodes=2,mode=1777 full "$1"
+! head -c 1M /dev/zero 2>/dev/null >"$1/full""#;

@@ -112,6 +112,44 @@ fn a_router_forwards_both_families() -> Result<()> {
 }
 
 #[test]
+fn nodes_behind_an_uplink_share_it_and_have_a_cable_each() -> Result<()> {
+    let Some(lab) = Lab::or_skip("nodes_behind_an_uplink") else {
+        return Ok(());
+    };
+    let (db1, db2) = (lab.node("db1")?, lab.node("db2")?);
+    let router = lab.router("r1")?;
+    let uplink = lab.uplink(&router)?;
+    let (first, second) = (
+        lab.cable_behind(&uplink, &db1)?,
+        lab.cable_behind(&uplink, &db2)?,
+    );
+    assert!(lab.uplink(&router).is_err(), "a second one");
+    assert!(lab.cable_behind(&first, &db2).is_err(), "behind a node");
+    for fault in [
+        lab::Fault::LinkDown(lab::End::Watcher),
+        lab::Fault::LinkDown(lab::End::Node),
+        lab::Fault::Silent(lab::Direction::Both),
+    ] {
+        works(&lab, &first)?;
+        works(&lab, &second)?;
+        uplink.inject(fault)?;
+        for cable in [&first, &second] {
+            reach::failures(&lab, cable)?;
+            let neighbour = banner(router.host(), cable.v4().into(), 22, CEILING)?;
+            assert!(neighbour.is_ok(), "{fault:?}: the router reaches it still");
+        }
+        uplink.heal()?;
+    }
+    // A node's own cable is its own.
+    first.inject(lab::Fault::Silent(lab::Direction::Both))?;
+    reach::failures(&lab, &first)?;
+    works(&lab, &second)?;
+    first.heal()?;
+    db1.reboot()?;
+    works(&lab, &first)
+}
+
+#[test]
 fn names_resolve_as_set() -> Result<()> {
     let Some(lab) = Lab::or_skip("names_resolve") else {
         return Ok(());

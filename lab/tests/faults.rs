@@ -6,7 +6,7 @@ use std::io::ErrorKind;
 use std::time::Duration;
 
 use anyhow::{Result, ensure};
-use lab::{Cable, Direction, End, Fault, Icmp, Lab, Node, heal_all, inject_all};
+use lab::{Cable, Direction, End, Fault, Icmp, Lab, Node, Running, heal_all, inject_all};
 use reach::{CEILING, Echo, SOON, datagrams, failures, failures_within, shell, until, works};
 
 fn bed(name: &str) -> Result<Option<(Lab, Node, Cable)>> {
@@ -182,6 +182,30 @@ fn addresses_and_routes_go_and_come_back() -> Result<()> {
         cable.heal()?;
         works(&lab, &cable)?;
     }
+    Ok(())
+}
+
+/// As where an address is taken away by hand: whoever listens to the kernel hears of the address first.
+#[test]
+fn an_address_goes_before_its_routes() -> Result<()> {
+    let Some((lab, _node, cable)) = bed("before_its_routes")? else {
+        return Ok(());
+    };
+    let mut command = lab.watcher().command("ip");
+    command.args(["-o", "monitor", "address", "route"]);
+    let mut monitor = Running::spawn(command)?;
+    until("the monitor listens", || {
+        shell(
+            lab.watcher(),
+            "ip address add 127.1.1.1 dev lo; ip address del 127.1.1.1 dev lo",
+        )?;
+        Ok(!monitor.lines().is_empty())
+    })?;
+    cable.inject(Fault::AddressRemoved(End::Watcher))?;
+    let first = monitor.wait_for("word of it", CEILING, |line| {
+        line.text.starts_with("Deleted ") && line.text.contains("10.77.1.")
+    })?;
+    assert!(first.text.contains("inet 10.77.1.1/24"), "{}", first.text);
     Ok(())
 }
 

@@ -2,10 +2,11 @@
 
 mod reach;
 
+use std::path::Path;
 use std::process::Stdio;
 
 use anyhow::Result;
-use lab::{Fault, KeyKind, Lab, Part, Running};
+use lab::{Fault, KeyKind, Lab, NodeSpec, Part, Running};
 use reach::{CEILING, Echo, SOON, banner, shell, until, works};
 
 #[test]
@@ -128,6 +129,38 @@ fn healing_while_the_node_is_off_holds_after_its_start() -> Result<()> {
     cable.heal()?;
     node.power_on()?;
     works(&lab, &cable)
+}
+
+#[test]
+fn a_full_disk_takes_nothing_and_is_this_nodes_alone() -> Result<()> {
+    let Some(lab) = Lab::or_skip("a_full_disk") else {
+        return Ok(());
+    };
+    let full = lab.node_with(&NodeSpec::new("db1").shell("/bin/sh"))?;
+    let other = lab.node("db2")?;
+    lab.cable(&full)?;
+    lab.cable(&other)?;
+    let mut echo = Echo::over(&lab, "db1", &[])?;
+    full.fill_disk(&full.home())?;
+    full.fill_disk(Path::new("/tmp"))?;
+    assert!(echo.answers(CEILING), "nothing is ended by it");
+    let said = |name, words: &str| -> Result<_> {
+        let mut command = lab.ssh(name);
+        command.arg(words);
+        Running::spawn(command)?.finish(CEILING)
+    };
+    for place in ["$HOME", "/tmp"] {
+        for write in ["echo x >$P/new", "mkdir $P/new"] {
+            let tried = said("db1", &format!("P={place}; {write}"))?;
+            let all = tried.stderr;
+            assert!(all.contains("No space left on device"), "{write}: {all:?}");
+        }
+    }
+    said("db2", "P=$(mktemp) && echo x >$P && rm $P")?.success()?;
+
+    full.restart()?;
+    said("db1", "P=$(mktemp) && echo x >$P && rm $P")?.success()?;
+    Ok(())
 }
 
 #[test]
