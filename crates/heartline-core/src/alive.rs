@@ -101,7 +101,7 @@ impl Alive {
         let silence = now.saturating_since(self.base);
         let lost = lost.min(silence);
         self.base = self.base + lost;
-        self.end = (self.end + lost).max(now + Self::LAST_LOOK);
+        self.end = (self.end + lost).max(now + Self::last_look(lost));
     }
 
     /// To be called when [`poll_timeout`](Self::poll_timeout) is due. A call that comes later than
@@ -167,7 +167,12 @@ impl Alive {
 
     /// A timer handled later than this means that the watcher did not run; less is ordinary scheduling.
     pub const LATE: Duration = Duration::from_millis(100);
-    /// After a stall at least this long passes before an end, so that what arrived meanwhile is read first.
+    /// After a stall of this length at least so long passes before an end, so that what arrived meanwhile is read first.
+    pub fn last_look(lost: Duration) -> Duration {
+        lost.min(Self::LAST_LOOK)
+    }
+
+    /// The longest of these.
     pub const LAST_LOOK: Duration = Duration::from_millis(100);
 }
 

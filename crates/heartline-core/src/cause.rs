@@ -105,7 +105,9 @@ impl Cause {
     pub const fn sentence(self) -> &'static str {
         match self {
             Self::Starting => "not heard from yet",
-            Self::LinkDown => "the network link on our side is down",
+            Self::LinkDown => {
+                "no link on our side: a cable, a port, an interface or an address is gone"
+            }
             Self::NoRoute => "our side has no route there",
             Self::Dns => "the name does not resolve",
             Self::Refused => "the host is alive, nothing listens on the port",
@@ -120,14 +122,40 @@ impl Cause {
             Self::AuthTimeout => "login did not finish in time",
             Self::AuthRefused => "login refused",
             Self::Penalty => "the host turns us away for a while",
-            Self::SshdHung => "the host's kernel answers, its sshd does not",
-            Self::ShellHung => "sshd answers, the shell does not",
+            Self::SshdHung => "the host is alive, its sshd answers nothing",
+            Self::ShellHung => "sshd answers, the shell there does not",
             Self::JumpDown => "the jump host on the way is down",
             Self::ClosedByPeer => "the host ended the session",
             Self::Protocol => "the peer broke the SSH protocol",
             Self::WatcherIsolated => "this watcher is cut off",
             Self::WatcherStalled => "this watcher was not running",
             Self::Config => "the configuration cannot work",
+        }
+    }
+
+    /// Which layer failed: `link` (our interface, cable, address), `network` (what lies between), `tcp`, `ssh`, `shell`, `name`, `login`,
+    /// `jump`, `watcher` or `config`.
+    pub const fn layer(self) -> &'static str {
+        match self {
+            Self::LinkDown | Self::NoRoute => "link",
+            Self::Silent => "network",
+            Self::Refused | Self::Reset => "tcp",
+            Self::BannerTimeout
+            | Self::NotSsh
+            | Self::KexTimeout
+            | Self::KexFailed
+            | Self::SshdHung
+            | Self::ClosedByPeer
+            | Self::Protocol
+            | Self::Penalty => "ssh",
+            Self::ShellHung => "shell",
+            Self::Dns => "name",
+            Self::HostKeyChanged | Self::HostKeyUnknown | Self::AuthTimeout | Self::AuthRefused => {
+                "login"
+            }
+            Self::JumpDown => "jump",
+            Self::Starting | Self::WatcherIsolated | Self::WatcherStalled => "watcher",
+            Self::Config => "config",
         }
     }
 

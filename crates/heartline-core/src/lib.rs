@@ -9,6 +9,8 @@
 //! * [`node`]: the verdict on a node, a pure function of its lines and of the watcher's own health.
 //! * [`detect`](mod@detect): failure detectors by their papers: from arrivals, when to suspect.
 //! * [`explain`](mod@explain): what the keepalive settings of ssh, sshd and others really do.
+//! * [`fate`]: what falls together, and whose fault it is.
+//! * [`flap`]: a line that falls again and again.
 //! * [`cause`], [`event`], [`timing`], [`fuse`], [`lease`], [`time`], [`timer`]: the words they share.
 //!
 //! A panic in this crate means a bug in this crate.
@@ -19,6 +21,8 @@ pub mod cause;
 pub mod detect;
 pub mod event;
 pub mod explain;
+pub mod fate;
+pub mod flap;
 pub mod fuse;
 pub mod lease;
 pub mod line;
@@ -30,10 +34,11 @@ pub mod timing;
 pub use alive::{Alive, AliveRule, AliveStep, Prober};
 pub use cause::{Cause, Says};
 pub use event::{
-    Evidence, LineEvent, NodeEvent, ShellEvidence, SshEvidence, TcpEvidence, WatcherEvent,
+    Evidence, LineEvent, LinkEvidence, NodeEvent, ShellEvidence, SshEvidence, TcpEvidence,
+    WatcherEvent,
 };
 pub use fuse::Fuse;
 pub use line::{Action, Failure, Line, LineConfig, LineState, Observation, Stage};
 pub use node::{Node, NodeState, WatcherHealth, verdict};
 pub use time::Moment;
-pub use timing::{Bound, Count, Interval, Timing, TimingError};
+pub use timing::{Bound, Count, Detection, Interval, Timing, TimingError};

@@ -8,6 +8,7 @@
 //! [`Line::poll_event`] are to be drained, and [`Line::poll_timeout`] says when to come back. What a line shows
 //! ([`LineState`]) and what it is doing (its phase) are two things: a line that is down is dialing, waiting, or rising.
 
+use std::cell::Cell;
 use std::collections::VecDeque;
 use std::time::Duration;
 
@@ -16,12 +17,16 @@ use serde::Serialize;
 use crate::alive::{Alive, AliveRule, AliveStep, Prober};
 use crate::backoff::Backoff;
 use crate::cause::Cause;
-use crate::event::{Evidence, LineEvent, TcpEvidence};
+use crate::detect::Adaptive;
+use crate::event::{Evidence, LineEvent, LinkEvidence, TcpEvidence};
+use crate::flap::Flaps;
 use crate::time::Moment;
 use crate::timer::{Timer, TimerTable};
 use crate::timing::Timing;
 
+mod doubt;
 mod known;
+mod layers;
 mod observe;
 mod silence;
 
@@ -109,6 +114,14 @@ pub enum Observation {
     Tcp(TcpEvidence),
     /// Whether the jump host that the line goes through owes an answer itself.
     JumpInDoubt(bool),
+    /// What our own side has for the line now; told when it changes. None: nobody tells any more.
+    Link(Option<LinkEvidence>),
+    /// Whether the guard's shell has owed an answer for too long, the session being well.
+    ShellHangs(bool),
+    /// How late timers are handled where the line is driven, lately.
+    Lag(Duration),
+    /// Another line is in doubt: ask this one out of turn, so that all that fell together is known together.
+    Ask,
     /// The watcher did not run for this long, until now.
     Stalled(Duration),
     /// Begin, or dial again at once, whatever the backoff says, and also after a cause that stops dialing.
@@ -169,6 +182,8 @@ pub struct LineConfig {
     pub seed: u64,
     /// Who sends its routine beats.
     pub prober: Prober,
+    /// How late whoever drives the line may send a beat and take an answer, because it does much at once.
+    pub grain: Duration,
 }
 
 /// One line.
@@ -190,6 +205,26 @@ pub struct Line {
     first_tcp: Option<(Moment, TcpEvidence)>,
     /// When a dial under way last came a stage further; none while it waits for its turn.
     reached: Option<Moment>,
+    /// Calls the peer down before the bound; none, where that is not wanted, or no session stood yet.
+    detector: Option<Adaptive>,
+    /// Nobody tells what TCP knows of this session, so that the detector cannot work.
+    is_blind: bool,
+    /// Beats of the detector since the last sign of life.
+    probes: u32,
+    /// It has looked at this silence.
+    has_looked: bool,
+    /// When to look, as long as that follows from the last sign of life alone.
+    look_by_life: Option<Moment>,
+    /// A sign of life was told since somebody asked when to come back.
+    is_fresh: Cell<bool>,
+    /// Small latenesses that did not count against this silence, in all.
+    excused: Duration,
+    grain: Duration,
+    lag: Duration,
+    shell_hangs: bool,
+    /// Our own side was not whole since the last sign of life.
+    was_cut_off: bool,
+    flaps: Flaps,
     actions: VecDeque<Action>,
     events: VecDeque<LineEvent>,
 }
@@ -210,6 +245,8 @@ enum Phase {
         begun: Moment,
         /// When the last beat left, or was answered.
         beat: Moment,
+        /// It has been up in this session.
+        was_up: bool,
     },
 }
 
@@ -230,6 +267,18 @@ impl Line {
             jump_in_doubt: false,
             first_tcp: None,
             reached: None,
+            detector: None,
+            is_blind: false,
+            probes: 0,
+            has_looked: false,
+            look_by_life: None,
+            is_fresh: Cell::new(false),
+            excused: Duration::ZERO,
+            grain: config.grain,
+            lag: Duration::ZERO,
+            shell_hangs: false,
+            was_cut_off: false,
+            flaps: Flaps::default(),
             actions: VecDeque::new(),
             events: VecDeque::new(),
         }
@@ -239,10 +288,8 @@ impl Line {
     ///
     /// A call that comes much later than due shows that the watcher did not run; that time counts against nobody.
     pub fn handle_timeout(&mut self, now: Moment) {
-        let late = self
-            .poll_timeout()
-            .map_or(Duration::ZERO, |due| now.saturating_since(due));
-        if late > Alive::LATE {
+        let late = self.lateness(now);
+        if !late.is_zero() {
             self.stalled(now, late);
         }
         if let Phase::Beating { alive, .. } = &mut self.phase {
@@ -257,8 +304,31 @@ impl Line {
         }
     }
 
-    /// When [`handle_timeout`](Self::handle_timeout) wants to be called; `None` while only an observation can matter.
+    /// By how much the watcher did not run when it should have, as far as that does not count against the peer. Long latenesses never do,
+    /// of short ones so much a silence.
+    fn lateness(&mut self, now: Moment) -> Duration {
+        // After a sign of life that was told just now what it wants is counted from that, and nobody could know.
+        let is_fresh = self.is_fresh.take();
+        let due = self.next_timeout().filter(|_| !is_fresh);
+        let late = due.map_or(Duration::ZERO, |due| now.saturating_since(due));
+        if late <= Self::LATE + self.grain {
+            return Duration::ZERO;
+        }
+        if late > Alive::LATE + self.grain {
+            return late;
+        }
+        let left = Alive::LATE.saturating_sub(self.excused);
+        self.excused += late.min(left);
+        late.min(left)
+    }
+
+    /// When [`handle_timeout`](Self::handle_timeout) wants to be called; to be asked before whoever drives the line waits. `None` while only an observation can matter.
     pub fn poll_timeout(&self) -> Option<Moment> {
+        self.is_fresh.set(false);
+        self.next_timeout()
+    }
+
+    fn next_timeout(&self) -> Option<Moment> {
         let alive = match &self.phase {
             Phase::Beating { alive, .. } => alive.poll_timeout(),
             Phase::Resting | Phase::Waiting | Phase::Dialing => None,
@@ -286,13 +356,18 @@ impl Line {
             && self.state == LineState::Up
             && is_settled
             && self.timers.only() == Some(Timer::Doubt)
-            && self.timers.at(Timer::Doubt) == self.last_life.map(|life| self.doubt_at(life))
+            && self.look_by_life.is_some()
+            && self.timers.at(Timer::Doubt) == self.look_by_life
     }
 
     /// Whether a beat is overdue, so that what TCP knows would explain the silence; the driver then reads it before it
     /// calls [`handle_timeout`](Self::handle_timeout).
     pub fn wants_tcp_evidence(&self, now: Moment) -> bool {
-        matches!(&self.phase, Phase::Beating { alive, .. } if alive.unanswered(now) > 0)
+        let is_overdue = || {
+            let look = self.detector.as_ref().and_then(Adaptive::poll_timeout);
+            look.is_some_and(|look| look <= now)
+        };
+        matches!(&self.phase, Phase::Beating { alive, .. } if alive.unanswered(now) > 0 || is_overdue())
     }
 
     /// What it shows.
@@ -335,18 +410,7 @@ impl Line {
                     self.beat(now);
                 }
             }
-            Timer::Doubt => {
-                self.count_unanswered(now);
-                if self.state == LineState::Up {
-                    let cause = self.silence(now);
-                    self.show(now, LineState::Suspect(cause));
-                }
-                // What TCP says of this beat tells a cut line from a hung sshd: the last one may have been acknowledged
-                // just before the cut.
-                if matches!(self.phase, Phase::Beating { .. }) {
-                    self.beat(now);
-                }
-            }
+            Timer::Doubt => self.doubt(now),
             Timer::Patience => {
                 if let LineState::Suspect(cause) = self.state {
                     self.show(now, LineState::Down(cause));
@@ -357,8 +421,8 @@ impl Line {
 
     fn dial(&mut self, now: Moment) {
         self.phase = Phase::Dialing;
-        self.tcp = None;
-        self.first_tcp = None;
+        self.forget_doubt();
+        self.is_blind = false;
         self.echo = None;
         self.jump_in_doubt = false;
         self.reached = None;
@@ -389,20 +453,9 @@ impl Line {
             *beat = now;
         }
         if answered {
-            self.show(now, LineState::Up);
+            self.is_well(now);
         }
         self.evidence.ssh.unanswered = self.evidence.ssh.unanswered.saturating_add(1);
-    }
-
-    fn doubt_after(&mut self, life: Moment) {
-        self.timers.set(Timer::Doubt, self.doubt_at(life));
-    }
-
-    /// Half an interval after a beat is due. To the nanosecond, as [`dozes`](Self::dozes) promises: one that is called by
-    /// the difference of two signs of life may not look late.
-    fn doubt_at(&self, life: Moment) -> Moment {
-        let interval = self.timing.interval.as_duration();
-        life + interval + interval / 2
     }
 
     /// The bound has passed without a sign of life: both ends go, and the line is down.
@@ -417,7 +470,7 @@ impl Line {
 
     fn dial_failed(&mut self, now: Moment, failure: Failure) {
         self.timers.stop(Timer::Dial);
-        let cause = failure.cause;
+        let cause = self.cause_of_silence(failure.cause);
         self.evidence.ssh.detail = failure.detail;
         self.timers.stop(Timer::Patience);
         self.show(now, LineState::Down(cause));
@@ -436,6 +489,7 @@ impl Line {
 
     /// Whether the session that is over here, if there was one, had lasted.
     fn session_over(&mut self, now: Moment) -> bool {
+        self.shell_hangs = false;
         let lasted = matches!(&self.phase, Phase::Beating { begun, .. }
             if now.saturating_since(*begun) >= Self::LASTED);
         if lasted {
@@ -450,6 +504,13 @@ impl Line {
         if to == self.state {
             return;
         }
+        let was_usable = matches!(self.state, LineState::Up | LineState::Suspect(_));
+        if was_usable && matches!(to, LineState::Down(_)) {
+            self.flaps.fell(now);
+        }
+        if let (LineState::Up, Phase::Beating { was_up, .. }) = (to, &mut self.phase) {
+            *was_up = true;
+        }
         let from = std::mem::replace(&mut self.state, to);
         self.events.push_back(LineEvent {
             at: now,
@@ -457,9 +518,13 @@ impl Line {
             to,
             after: self.last_life.map(|life| now.saturating_since(life)),
             evidence: self.evidence_now(now),
+            flaps: self.flaps.lately(now),
         });
     }
 
+    /// A timer that is handled so much later, and more than the grain, shows that the watcher did not run. It is short, since a line in
+    /// doubt is called often, and of a stall in many pieces each piece has to be seen.
+    const LATE: Duration = Duration::from_millis(20);
     /// A session that lasted this long was a good one: when the peer ends it we dial at once, and the backoff begins
     /// anew. A shorter one counts as a failed dial, so that a peer that ends every session never sees a login storm.
     pub const LASTED: Duration = Duration::from_secs(30);

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use crate::cause::{Cause, Says};
 use crate::event::NodeEvent;
+use crate::fate::is_silence;
 use crate::line::LineState;
 use crate::time::Moment;
 
@@ -67,6 +68,8 @@ impl NodeState {
 pub struct WatcherHealth {
     /// Everything fell together and our own evidence says that it is us.
     pub isolated: bool,
+    /// Others are being asked whether it is us: until they have answered nobody is down for a silence.
+    pub asking: bool,
 }
 
 /// The verdict.
@@ -81,12 +84,16 @@ pub fn verdict(lines: impl IntoIterator<Item = LineState>, watcher: WatcherHealt
     let (mut ups, mut seen, mut starting) = (0_u32, 0_u32, false);
     let mut down: Option<Cause> = None;
     let mut doubt: Option<Cause> = None;
+    let mut silent: Option<Cause> = None;
     for state in lines {
         match state {
             LineState::Paused => continue,
             LineState::Up => ups += 1,
             LineState::Suspect(cause) => doubt = Some(weightier(doubt, cause)),
-            LineState::Down(cause) => down = Some(weightier(down, cause)),
+            LineState::Down(cause) => {
+                down = Some(weightier(down, cause));
+                silent = silent.or(Some(cause).filter(|cause| is_silence(*cause)));
+            }
             LineState::Idle | LineState::Dialing => starting = true,
         }
         seen += 1;
@@ -98,10 +105,13 @@ pub fn verdict(lines: impl IntoIterator<Item = LineState>, watcher: WatcherHealt
         (_, 0, ..) if watcher.isolated => NodeState::Unknown(Cause::WatcherIsolated),
         (_, 0, Some(cause), _) => NodeState::Suspect(cause),
         (_, 0, None, _) if starting => NodeState::Unknown(Cause::Starting),
-        (_, 0, None, Some(cause)) if cause.says() == Says::CannotTell && !is_silence(cause) => {
+        (_, 0, None, Some(cause)) if cause.says() == Says::CannotTell && !is_our_side(cause) => {
             NodeState::Unknown(cause)
         }
-        (_, 0, None, cause) => NodeState::Down(cause.unwrap_or(Cause::Starting)),
+        (_, 0, None, cause) => match silent.filter(|_| watcher.asking) {
+            Some(silent) => NodeState::Suspect(silent),
+            None => NodeState::Down(cause.unwrap_or(Cause::Starting)),
+        },
     }
 }
 
@@ -163,7 +173,7 @@ impl Node {
 
 /// A pulled cable or a missing route on our side says nothing of the host, but a node none of whose lines can be used
 /// is down for whoever asks; the cause says whose fault it is.
-const fn is_silence(cause: Cause) -> bool {
+const fn is_our_side(cause: Cause) -> bool {
     matches!(cause, Cause::LinkDown | Cause::NoRoute)
 }
 
@@ -183,7 +193,7 @@ const fn weight(cause: Cause) -> u8 {
             Cause::Refused => 8,
             _ => 7,
         },
-        Says::CannotTell if !is_silence(cause) => 10,
+        Says::CannotTell if !is_our_side(cause) => 10,
         Says::Nothing => 3,
         Says::CannotTell => 1,
     }

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::time::Duration;
 
+use serde::Deserialize;
 use thiserror::Error;
 
 use crate::fuse::Fuse;
@@ -106,6 +107,17 @@ impl fmt::Display for Bound {
     }
 }
 
+/// From when on a silent line is called down. At the bound it is in any case, and its session ends there and not before.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Detection {
+    /// At the bound, as OpenSSH's client does it.
+    #[default]
+    OpenSsh,
+    /// As soon as TCP would have repaired a loss: see [`Adaptive`](crate::detect::Adaptive).
+    Adaptive,
+}
+
 /// All the timing of one line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Timing {
@@ -119,6 +131,8 @@ pub struct Timing {
     pub stage_timeout: Duration,
     /// How long its far end may outlive its last beat; none: for as long as the node's own sshd lets it.
     pub fuse: Option<Fuse>,
+    /// From when on its silence is called down.
+    pub detection: Detection,
 }
 
 impl Timing {
@@ -148,6 +162,7 @@ impl Default for Timing {
             rise: Self::DEFAULT_RISE,
             stage_timeout: Self::DEFAULT_STAGE_TIMEOUT,
             fuse: None,
+            detection: Detection::default(),
         }
     }
 }

@@ -22,8 +22,14 @@ pub struct TcpInfo {
     pub backoff: u8,
     /// Milliseconds since the last acknowledgement arrived (`tcpi_last_ack_recv`).
     pub last_ack_ms: u32,
+    /// Milliseconds since data was last sent (`tcpi_last_data_sent`).
+    pub last_sent_ms: u32,
     /// Smoothed round trip in microseconds (`tcpi_rtt`).
     pub rtt_us: u32,
+    /// Its mean deviation in microseconds (`tcpi_rttvar`).
+    pub rtt_var_us: u32,
+    /// A loss, or what looks like one, is being repaired: the state of congestion control (`tcpi_ca_state`) is not Open.
+    pub recovers: bool,
 }
 
 /// Reads `TCP_INFO` of a connected TCP socket.
@@ -62,7 +68,10 @@ pub fn tcp_info(socket: impl AsFd) -> io::Result<TcpInfo> {
         retransmits: info.tcpi_retransmits,
         backoff: info.tcpi_backoff,
         last_ack_ms: info.tcpi_last_ack_recv,
+        last_sent_ms: info.tcpi_last_data_sent,
         rtt_us: info.tcpi_rtt,
+        rtt_var_us: info.tcpi_rttvar,
+        recovers: info.tcpi_ca_state != 0,
     })
 }
 

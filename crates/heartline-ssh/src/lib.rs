@@ -53,3 +53,4 @@ pub use session::{Beat, Established, GOODBYE, Inspecting, Peer, Session};
 pub use socket::{ConnectError, resolve};
 pub use survey::{Evidence, Here, Standing, Survey, SurveyError, Verdict};
 pub use target::{PrepareError, Preparer, Target};
+pub use wire::Ends;

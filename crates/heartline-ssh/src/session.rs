@@ -18,7 +18,7 @@ use crate::handler::{Listener, SharedLearnt, failure_of};
 use crate::hold;
 use crate::inspect::{self, InspectError, Inspector};
 use crate::jump::SharedJump;
-use crate::wire::{Brake, KillSwitch};
+use crate::wire::{Brake, Ends, KillSwitch};
 
 /// What answers when a beat is sent: the round trip, or that there will be no answer.
 pub type Beat = Pin<Box<dyn Future<Output = Result<Duration, Failure>> + Send>>;
@@ -40,6 +40,12 @@ pub trait Session: Send {
 
     /// What TCP knows; `None` where there is no TCP of our own or the kernel does not say.
     fn tcp_evidence(&self) -> Option<TcpEvidence>;
+
+    /// The TCP connection that it leaves this machine by, a jump host's where it goes through one; `None` behind a proxy command.
+    fn ends(&self) -> Option<Ends>;
+
+    /// Whether that connection is its own, and no jump host's.
+    fn is_direct(&self) -> bool;
 
     /// Asks the jump host that this session goes through, if there is one, whether it lives itself, unless it was asked
     /// since it was last heard; and says whether it has owed an answer for a while. A first call therefore says no, of a
@@ -222,6 +228,17 @@ impl Session for RusshSession {
 
     fn tcp_evidence(&self) -> Option<TcpEvidence> {
         self.switch.tcp_evidence()
+    }
+
+    fn ends(&self) -> Option<Ends> {
+        match &self.via {
+            Some(jump) => jump.session().ends(),
+            None => self.switch.ends(),
+        }
+    }
+
+    fn is_direct(&self) -> bool {
+        self.via.is_none()
     }
 
     fn ask_jump(&self) -> bool {

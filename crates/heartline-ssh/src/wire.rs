@@ -5,6 +5,7 @@
 //! write of it fail at once, from outside, whatever russh is waiting for.
 
 use std::io;
+use std::net::IpAddr;
 use std::os::fd::OwnedFd;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -82,6 +83,17 @@ impl KillSwitch {
         Brake(Arc::clone(&self.switch))
     }
 
+    /// Where the connection begins and ends. `None` where there is no TCP of our own.
+    pub(crate) fn ends(&self) -> Option<Ends> {
+        let socket = socket2::SockRef::from(self.socket.as_ref()?);
+        let of = |address: io::Result<socket2::SockAddr>| Some(address.ok()?.as_socket()?.ip());
+        Some(Ends {
+            local: of(socket.local_addr())?,
+            peer: of(socket.peer_addr())?,
+            device: device_of(&socket),
+        })
+    }
+
     /// What TCP knows of the connection; `None` where there is no TCP of our own, or the kernel does not say.
     pub(crate) fn tcp_evidence(&self) -> Option<TcpEvidence> {
         let info = heartline_socket::tcp_info(self.socket.as_ref()?).ok()?;
@@ -93,9 +105,33 @@ impl KillSwitch {
             retransmits: info.retransmits,
             backoff: info.backoff,
             last_ack_ms: info.last_ack_ms,
+            last_sent_ms: info.last_sent_ms,
             rtt_us: info.rtt_us,
+            rtt_var_us: info.rtt_var_us,
+            recovers: info.recovers,
         })
     }
+}
+
+/// Where a TCP connection of ours begins and ends.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Ends {
+    /// Our address.
+    pub local: IpAddr,
+    /// The peer's.
+    pub peer: IpAddr,
+    /// The interface that it may not leave, if it was bound to one.
+    pub device: Option<String>,
+}
+
+#[cfg(target_os = "linux")]
+fn device_of(socket: &socket2::Socket) -> Option<String> {
+    String::from_utf8(socket.device().ok()??).ok()
+}
+
+#[cfg(not(target_os = "linux"))]
+fn device_of(_: &socket2::Socket) -> Option<String> {
+    None
 }
 
 impl Drop for KillSwitch {

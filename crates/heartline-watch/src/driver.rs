@@ -3,16 +3,17 @@
 use std::collections::VecDeque;
 use std::future::poll_fn;
 use std::pin::Pin;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
 
 use futures::future::OptionFuture;
 use heartline_core::{
-    Action, Cause, Failure, Line, LineConfig, LineEvent, LineState, Moment, Observation, Stage,
+    Action, Cause, Failure, Line, LineConfig, LineEvent, LineState, LinkEvidence, Moment,
+    Observation,
 };
 use heartline_ssh::{
-    Beat, Cable, Dialer, Established, Guard, Progress, Session, Target, Tries, Unguarded,
+    Cable, Dialer, Ends, Established, Guard, Heard, Progress, Session, Target, Tries, Unguarded,
 };
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::yield_now;
@@ -20,7 +21,12 @@ use tokio::time::{Instant, sleep_until};
 
 use crate::hold::Holding;
 use crate::lookout::Lookout;
+use crate::our_side::{Followed, OurSides};
 use crate::pace::{Hurry, Pace};
+
+use live::{Live, MOST_UNTOLD, Reached};
+
+mod live;
 
 /// What a driver may be told.
 pub(crate) enum Command {
@@ -30,6 +36,10 @@ pub(crate) enum Command {
     Retarget(Arc<Target>),
     /// The operator's pause, or its end.
     Pause(bool),
+    /// Another line is in doubt: ask this one out of turn.
+    Ask,
+    /// Whatever it waits for is over: dial now.
+    Dial,
     /// Something to do with the session that stands, or with the next one.
     Use(Use),
 }
@@ -51,6 +61,12 @@ pub(crate) enum News {
     Line(LineEvent),
     /// Its far end has no fuse.
     Unguarded(Unguarded),
+    /// A session stands: where it is seen that it lives, and what it leaves this machine by.
+    Stands(Arc<Heard>, Option<Ends>),
+    /// It owes an answer since this moment, and is asked again; not told again before it was heard.
+    InDoubt(Moment),
+    /// The kernel says nothing of its TCP connection.
+    NoTcp,
 }
 
 /// One line's driver.
@@ -80,23 +96,14 @@ pub(crate) struct Driver {
     dials_left: Option<u32>,
     /// When its session was last found deaf.
     deaf: Option<Moment>,
+    our_sides: OurSides,
+    /// Our own side of the last session.
+    followed: Option<Followed>,
+    /// That it is in doubt was told.
+    doubt_told: bool,
 }
 
 type Dial = Pin<Box<dyn Future<Output = Result<Established, Failure>> + Send>>;
-
-/// A session that stands.
-struct Live {
-    session: Box<dyn Session>,
-    ended: oneshot::Receiver<Failure>,
-    owed: VecDeque<Beat>,
-    begun: Moment,
-    guard: Option<Guard>,
-    /// A guard was started.
-    guarded: bool,
-    held: bool,
-    /// After this long a session whose peer never answers a beat in a form we know is begun anew.
-    patience: Duration,
-}
 
 /// What woke a driver.
 enum Woken {
@@ -105,6 +112,8 @@ enum Woken {
     Answered(Result<Duration, Failure>),
     Ended(Failure),
     Unguarded(Unguarded),
+    Shell(Option<Moment>),
+    Link(Option<LinkEvidence>),
     Due,
 }
 
@@ -138,7 +147,15 @@ impl Driver {
             uses: Vec::new(),
             dials_left: None,
             deaf: None,
+            our_sides: OurSides::default(),
+            followed: None,
+            doubt_told: false,
         }
+    }
+
+    /// One that is told of our own side.
+    pub(crate) fn beside(self, our_sides: OurSides) -> Self {
+        Self { our_sides, ..self }
     }
 
     /// One that dials once, and is over when its session is.
@@ -182,6 +199,9 @@ impl Driver {
                 biased;
                 told = commands.recv() => Woken::Told(told),
                 woken = Self::session_or_dial(&mut self.live, &mut self.dial) => woken,
+                Some(link) = OptionFuture::from(self.followed.as_mut().map(Followed::changed)) => {
+                    Woken::Link(link)
+                }
                 () = &mut timer, if due.is_some() && is_awake => Woken::Due,
                 Some(_) = OptionFuture::from(self.asleep.as_mut()) => {
                     self.asleep = None;
@@ -192,10 +212,17 @@ impl Driver {
             match woken {
                 Woken::Told(None) => break,
                 Woken::Told(Some(command)) => self.obey(command),
-                Woken::Dialed(result) => self.dialed(result),
+                Woken::Dialed(result) => self.dialed(result).await,
                 Woken::Answered(Ok(rtt)) => self.answered(rtt),
                 Woken::Answered(Err(failure)) | Woken::Ended(failure) => self.ended(failure).await,
                 Woken::Unguarded(why) => self.unguarded(why).await,
+                Woken::Shell(owes) => self.shell(owes),
+                Woken::Link(link) => {
+                    if link.is_none() {
+                        self.followed = None;
+                    }
+                    self.see(Observation::Link(link));
+                }
                 Woken::Due => self.due().await,
             }
         }
@@ -279,13 +306,40 @@ impl Driver {
             self.tell(News::Line(event)).await?;
         }
         self.guard();
+        let is_in_doubt = self.line.is_in_doubt();
+        if is_in_doubt && !self.doubt_told {
+            self.tell(News::InDoubt(self.now())).await?;
+        }
+        self.doubt_told = is_in_doubt;
         Ok(())
+    }
+
+    /// The guard's shell owes an answer since that moment, or no longer any. It says something only of a session that was heard
+    /// since.
+    fn shell(&mut self, owes: Option<Moment>) {
+        let Some(live) = &self.live else { return };
+        let heard = live.session.heard().last();
+        if owes.is_none_or(|since| heard > since + self.interval) {
+            self.see(Observation::ShellHangs(owes.is_some()));
+        }
+    }
+
+    /// A session stands.
+    fn stands(&mut self, session: &dyn Session) -> News {
+        let ends = session.ends();
+        if let Some(ends) = &ends
+            && let Some(followed) = self.our_sides.follow(ends)
+        {
+            self.followed = Some(followed);
+        }
+        News::Stands(Arc::clone(session.heard()), ends)
     }
 
     /// Starts a guard for a session once its line is up. Not before: what a guard says is a sign of life, and a line that is
     /// rising counts those for answers to its beats.
     fn guard(&mut self) {
-        let is_up = self.line.state() == LineState::Up;
+        let state = self.line.state();
+        let is_up = matches!(state, LineState::Up | LineState::Down(Cause::ShellHung));
         if let Some(live) = self.live.as_mut().filter(|live| is_up && !live.guarded) {
             live.guarded = true;
             live.guard = self.guards.start(&*live.session, self.dialer.clock());
@@ -324,11 +378,20 @@ impl Driver {
         }));
     }
 
-    fn dialed(&mut self, result: Result<Established, Failure>) {
+    async fn dialed(&mut self, result: Result<Established, Failure>) {
         self.see_progress();
         self.dial = None;
         match result {
             Ok(Established { session, ended }) => {
+                if session.ends().is_some()
+                    && session.is_direct()
+                    && session.tcp_evidence().is_none()
+                {
+                    let _ = self.tell(News::NoTcp).await;
+                }
+                let news = self.stands(&*session);
+                // Whoever does not listen any more is found out when the line's own event is told.
+                let _ = self.tell(news).await;
                 // A guard's channel is one.
                 for once in self.uses.drain(..) {
                     once(&*session);
@@ -375,6 +438,8 @@ impl Driver {
 
     /// The session that stands has no guard; it goes on without a fuse.
     async fn unguarded(&mut self, why: Unguarded) {
+        // Nobody knows any more how its shell is.
+        self.see(Observation::ShellHangs(false));
         if let Some(live) = &mut self.live {
             live.guard = None;
             if !live.held && self.holding.is_needed() {
@@ -418,6 +483,7 @@ impl Driver {
             }
         }
         self.excuse_the_deaf();
+        self.see(Observation::Lag(self.lookout.lag()));
         let now = self.now();
         self.line.handle_timeout(now);
     }
@@ -458,6 +524,8 @@ impl Driver {
             }
             Command::Pause(true) => self.see(Observation::Pause),
             Command::Pause(false) => self.see(Observation::Resume),
+            Command::Ask => self.see(Observation::Ask),
+            Command::Dial => self.see(Observation::DialNow),
             Command::Use(once) => match &self.live {
                 Some(live) => once(&*live.session),
                 None => self.uses.push(once),
@@ -480,6 +548,11 @@ impl Driver {
                 {
                     return Poll::Ready(Woken::Unguarded(why));
                 }
+                if let Some(Poll::Ready(owes)) =
+                    live.guard.as_ref().map(|guard| guard.poll_shell(cx))
+                {
+                    return Poll::Ready(Woken::Shell(owes));
+                }
             }
             if let Some(dial) = dial
                 && let Poll::Ready(result) = dial.as_mut().poll(cx)
@@ -491,67 +564,3 @@ impl Driver {
         .await
     }
 }
-
-impl Live {
-    /// Sends a beat. Of a peer that never answers directly (UNIMPLEMENTED) only the last few are remembered.
-    fn beat(&mut self) {
-        if self.owed.len() >= MAX_OWED {
-            self.owed.pop_front();
-        }
-        self.owed.push_back(self.session.beat());
-    }
-
-    /// Whether it has a channel, so that an sshd has no reason to end it for want of one.
-    fn has_channel(&self) -> bool {
-        self.held || self.guard.as_ref().is_some_and(Guard::holds)
-    }
-
-    /// Whether it lives and yet has left the same beats unanswered for very long: russh remembers every one of them.
-    fn is_mute(&self, now: Moment) -> bool {
-        !self.owed.is_empty() && now.saturating_since(self.begun) > self.patience
-    }
-
-    fn poll_answer(&mut self, cx: &mut std::task::Context<'_>) -> Poll<Result<Duration, Failure>> {
-        for at in 0..self.owed.len() {
-            if let Some(beat) = self.owed.get_mut(at)
-                && let Poll::Ready(answer) = beat.as_mut().poll(cx)
-            {
-                drop(self.owed.remove(at));
-                return Poll::Ready(answer);
-            }
-        }
-        Poll::Pending
-    }
-
-    /// An answer that is there already.
-    fn answer_now(&mut self) -> Option<Result<Duration, Failure>> {
-        let waker = std::task::Waker::noop();
-        let mut cx = std::task::Context::from_waker(waker);
-        match self.poll_answer(&mut cx) {
-            Poll::Ready(answer) => Some(answer),
-            Poll::Pending => None,
-        }
-    }
-}
-
-/// How far a dial has come, left where the driver looks when it next wakes.
-#[derive(Default)]
-struct Reached(Mutex<Option<(Stage, Instant)>>);
-
-impl Reached {
-    /// The last stage, and when it was reached.
-    fn last(&self) -> Option<(Stage, Instant)> {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-impl Progress for Reached {
-    fn reached(&self, stage: Stage) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some((stage, Instant::now()));
-    }
-}
-
-/// More beats than this are never owed: russh queues ten requests while it exchanges keys.
-const MAX_OWED: usize = 8;
-/// So many beats, of a few dozen bytes each, are remembered for a peer that answers none.
-const MOST_UNTOLD: u32 = 100_000;

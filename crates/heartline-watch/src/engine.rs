@@ -6,24 +6,32 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
-use heartline_core::{
-    Evidence, LineConfig, LineEvent, LineState, Moment, Node, NodeState, Prober, WatcherHealth,
-};
-use heartline_ssh::{Clock, Dialer, GOODBYE, Unguarded};
+use heartline_core::fate::Tie;
+use heartline_core::{Evidence, LineConfig, LineEvent, LineState, Moment, Node, NodeState, Prober};
+use heartline_link::LinkError;
+use heartline_ssh::{Clock, Dialer, Ends, GOODBYE, Heard, Unguarded};
 use thiserror::Error;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
-use tokio::time::timeout;
+use tokio::time::{sleep_until, timeout};
 use tracing::{info, warn};
 
 use crate::driver::{self, Command, Driver, News};
 use crate::lane::{Lane, beating_lanes};
+use crate::our_side::OurSides;
 use crate::pace::Pace;
 use crate::plan::{LinePlan, NodePlan, Plan};
 use crate::pulse::Pulse;
+use crate::reference::References;
 use crate::told::{
-    FuseTold, LineBrief, LineTold, NodeBrief, NodeTold, Told, Wall, WatcherTold, whole_ms,
+    FuseTold, LayerTold, LineBrief, LineTold, NodeBrief, NodeTold, Told, Wall, WatcherTold,
 };
+
+use fates::Fates;
+use maintenance::ByHand;
+
+mod fates;
+mod maintenance;
 
 /// A running watcher. Drain it by [`next`](Self::next); end it by [`stop`](Self::stop).
 pub struct Engine {
@@ -41,6 +49,12 @@ pub struct Engine {
     told: VecDeque<Told>,
     pulse: Pulse,
     seeds: RandomState,
+    fates: Fates,
+    our_sides: OurSides,
+    /// It was told that TCP is not known of.
+    tcp_told: bool,
+    /// Where it is told that our own side is not known.
+    blind: Option<oneshot::Receiver<LinkError>>,
 }
 
 /// What is known of every node right now.
@@ -59,6 +73,9 @@ struct NodeSlot {
     name: Arc<str>,
     node: Node,
     lines: Vec<usize>,
+    /// Paused by the configuration.
+    by_config: bool,
+    by_hand: ByHand,
 }
 
 struct LineSlot {
@@ -69,6 +86,16 @@ struct LineSlot {
     since: Moment,
     last_life: Option<Moment>,
     evidence: Evidence,
+    /// Where it is seen that its session lives.
+    heard: Option<Arc<Heard>>,
+    /// What that leaves this machine by.
+    ends: Option<Ends>,
+    ties: Vec<Tie>,
+    /// Since when it owes an answer.
+    doubted: Option<Moment>,
+    /// When it was last up, if it is not.
+    up_until: Option<Moment>,
+    flaps: u32,
     commands: mpsc::Sender<Command>,
     task: JoinHandle<()>,
 }
@@ -88,6 +115,7 @@ impl Engine {
             lane.look_out(dialer.clock());
         }
         let (tell, heard) = mpsc::channel(QUEUE);
+        let (our_sides, blind) = OurSides::start();
         let mut engine = Self {
             dialer: Arc::new(dialer),
             beating,
@@ -102,6 +130,10 @@ impl Engine {
             told: VecDeque::new(),
             pulse: Pulse::start(),
             seeds: RandomState::new(),
+            fates: Fates::new(References::new(&plan.references)),
+            our_sides,
+            tcp_told: false,
+            blind: Some(blind),
         };
         for node in &plan.nodes {
             engine.add_node(node);
@@ -123,6 +155,8 @@ impl Engine {
                         self.stalled(lost);
                     }
                 }
+                () = until(self.dialer.clock(), self.fates.look()) => self.look(self.now()),
+                error = blinded(&mut self.blind) => self.blinded(&error),
             }
         }
     }
@@ -153,6 +187,7 @@ impl Engine {
     /// Goes over to another plan. Lines that did not change keep their sessions; a line that had given up tries again.
     pub fn reload(&mut self, plan: &Plan) {
         self.pace.set(plan.tick(self.beating.len()));
+        self.fates.references = References::new(&plan.references);
         self.places.clear();
         let mut old: HashMap<Arc<str>, NodeSlot> = self
             .nodes
@@ -193,17 +228,21 @@ impl Engine {
         let lines = plan
             .lines
             .iter()
-            .map(|line| self.add_line(plan, line))
+            .map(|line| self.add_line(plan, plan.paused, line))
             .collect();
         self.push_node(NodeSlot {
             name: Arc::clone(&plan.name),
             node: Node::new(self.now()),
             lines,
+            by_config: plan.paused,
+            by_hand: ByHand::default(),
         });
     }
 
-    fn keep_node(&mut self, slot: NodeSlot, plan: &NodePlan) {
-        let mut old = slot.lines;
+    fn keep_node(&mut self, mut slot: NodeSlot, plan: &NodePlan) {
+        slot.by_config = plan.paused;
+        let is_paused = slot.is_paused();
+        let mut old = std::mem::take(&mut slot.lines);
         let mut lines = Vec::with_capacity(plan.lines.len());
         for line in &plan.lines {
             let same = old.iter().position(|key| {
@@ -218,11 +257,11 @@ impl Engine {
                         slot.plan = line.clone();
                         let target = Arc::clone(&line.target);
                         let _ = slot.commands.try_send(Command::Retarget(target));
-                        let _ = slot.commands.try_send(Command::Pause(plan.paused));
+                        let _ = slot.commands.try_send(Command::Pause(is_paused));
                     }
                     lines.push(key);
                 }
-                None => lines.push(self.add_line(plan, line)),
+                None => lines.push(self.add_line(plan, is_paused, line)),
             }
         }
         for key in old {
@@ -239,13 +278,14 @@ impl Engine {
         at
     }
 
-    fn add_line(&mut self, node: &NodePlan, plan: &LinePlan) -> usize {
+    fn add_line(&mut self, node: &NodePlan, is_paused: bool, plan: &LinePlan) -> usize {
         let key = self.next_key;
         self.next_key += 1;
         let config = LineConfig {
             timing: plan.timing,
             seed: self.seeds.hash_one((&node.name, &plan.name)),
             prober: Prober::Session,
+            grain: self.pace.tick(),
         };
         let (commands, told) = mpsc::channel(COMMANDS);
         let lane = self.beating.get(key % self.beating.len().max(1));
@@ -258,8 +298,9 @@ impl Engine {
             lane.lookout().clone(),
             self.pace.clone(),
             self.tell.clone(),
-        );
-        let task = lane.handle().spawn(driver.run(told, node.paused));
+        )
+        .beside(self.our_sides.clone());
+        let task = lane.handle().spawn(driver.run(told, is_paused));
         self.lines.insert(
             key,
             LineSlot {
@@ -269,6 +310,12 @@ impl Engine {
                 since: self.now(),
                 last_life: None,
                 evidence: Evidence::default(),
+                heard: None,
+                ends: None,
+                ties: Vec::new(),
+                doubted: None,
+                up_until: None,
+                flaps: 0,
                 commands,
                 task,
             },
@@ -278,7 +325,9 @@ impl Engine {
 
     fn remove_line(&mut self, key: usize) {
         // Its driver says goodbye by itself.
-        drop(self.lines.remove(&key));
+        if let Some(slot) = self.lines.remove(&key) {
+            self.untie(key, slot.ties);
+        }
     }
 
     fn take_in(&mut self, heard: driver::Told) {
@@ -286,6 +335,26 @@ impl Engine {
         match news {
             News::Line(event) => self.take_in_event(key, &event),
             News::Unguarded(why) => self.tell_unguarded(key, &why),
+            News::Stands(heard, ends) => {
+                if let Some(slot) = self.lines.get_mut(&key) {
+                    slot.heard = Some(heard);
+                    slot.ends = ends.or(slot.ends.take());
+                }
+                self.tie(key);
+            }
+            News::NoTcp if !std::mem::replace(&mut self.tcp_told, true) => {
+                let why = "the kernel gives no TCP_INFO; a silence is called down at the bound";
+                let at = Wall::at(self.now()).of(self.now());
+                let told = LayerTold::unavailable(at, "tcp", why.to_owned());
+                self.told.push_back(Told::Layer(told));
+            }
+            News::NoTcp => {}
+            News::InDoubt(since) => {
+                if let Some(slot) = self.lines.get_mut(&key) {
+                    slot.doubted = Some(since);
+                }
+                self.ask_others(key, self.now());
+            }
         }
     }
 
@@ -305,7 +374,14 @@ impl Engine {
         if slot.state.word() != event.to.word() {
             slot.since = event.at;
         }
+        if slot.state == LineState::Up {
+            slot.up_until = Some(event.at);
+        }
+        if event.to == LineState::Up {
+            (slot.doubted, slot.up_until) = (None, None);
+        }
         slot.state = event.to;
+        slot.flaps = event.flaps;
         slot.evidence = event.evidence.clone();
         slot.last_life = event.after.map(|after| event.at - after);
         let name = Arc::clone(&slot.node);
@@ -315,14 +391,17 @@ impl Engine {
         let node = at.and_then(|at| self.nodes.get(at));
         told.is_only = node.is_some_and(|node| node.lines.len() == 1);
         self.told.push_back(Told::Line(told));
+        self.tie(key);
+        self.weigh(key, event.at);
         if let Some(at) = at {
             self.judge(at, Some(event));
         }
+        self.share(key, event.at);
     }
 
     fn judge(&mut self, at: usize, event: Option<&LineEvent>) {
         let now = event.map_or_else(|| self.now(), |event| event.at);
-        let Some(slot) = self.nodes.get_mut(at) else {
+        let Some(slot) = self.nodes.get(at) else {
             return;
         };
         let of = |key: &usize| self.lines.get(key);
@@ -336,9 +415,14 @@ impl Engine {
             .lines
             .iter()
             .filter_map(of)
-            .filter_map(|line| line.last_life);
+            .filter_map(LineSlot::heard_last);
         let last_life = last_life.max();
-        let health = WatcherHealth::default();
+        let Some(health) = self.health_for(at, &states, now) else {
+            return;
+        };
+        let Some(slot) = self.nodes.get_mut(at) else {
+            return;
+        };
         let Some(mut judged) = slot.node.judge(now, states, health, last_life) else {
             return;
         };
@@ -365,6 +449,7 @@ impl Engine {
                     line.state,
                     line.since,
                     &line.evidence,
+                    line.flaps,
                 )
             })
             .collect()
@@ -379,12 +464,38 @@ impl Engine {
             let _ = slot.commands.try_send(Command::Stalled(lost));
         }
         let wall = Wall::at(self.now());
-        self.told.push_back(Told::Watcher(WatcherTold {
-            t: wall.of(self.now()),
-            cause: heartline_core::Cause::WatcherStalled,
-            lost_ms: whole_ms(lost),
-        }));
+        self.told.push_back(Told::Watcher(WatcherTold::stalled(
+            wall.of(self.now()),
+            lost,
+        )));
     }
+
+    /// Nobody tells of our own side any more.
+    fn blinded(&mut self, error: &LinkError) {
+        let wall = Wall::at(self.now());
+        let told = LayerTold::unavailable(wall.of(self.now()), "link", error.to_string());
+        self.told.push_back(Told::Layer(told));
+    }
+}
+
+/// Waits until then; for ever, if there is no such moment.
+async fn until(clock: Clock, at: Option<Moment>) {
+    match at {
+        Some(at) => sleep_until(clock.instant(at)).await,
+        None => std::future::pending().await,
+    }
+}
+
+/// Waits until it is told that nobody tells of our own side; it is told once.
+async fn blinded(told: &mut Option<oneshot::Receiver<LinkError>>) -> LinkError {
+    if let Some(receiver) = told {
+        let error = receiver.await;
+        *told = None;
+        if let Ok(error) = error {
+            return error;
+        }
+    }
+    std::future::pending().await
 }
 
 /// Line events that wait to be taken in. The engine never waits for a reader, so it fills only while this process is

@@ -5,10 +5,12 @@
 //! cold. The look-out of a beating thread does that for all of them in one heap, and wakes a driver when its session has
 //! been silent for as long as it said.
 
-use std::cmp::{Ordering, Reverse};
+use std::cmp::{self, Reverse};
 use std::collections::BinaryHeap;
 use std::collections::binary_heap::PeekMut;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use heartline_core::Moment;
 use heartline_ssh::{Clock, Heard};
@@ -22,6 +24,8 @@ pub(crate) struct Lookout(Arc<Shared>);
 #[derive(Debug, Default)]
 struct Shared {
     asleep: Mutex<BinaryHeap<Reverse<Sleeper>>>,
+    /// By how much this thread is late, lately, in nanoseconds.
+    lag: AtomicU64,
     /// One has come that is due before all others.
     sooner: Notify,
 }
@@ -60,12 +64,26 @@ impl Lookout {
         woken
     }
 
+    /// By how much this thread comes later than it wanted to, lately.
+    pub(crate) fn lag(&self) -> Duration {
+        Duration::from_nanos(self.0.lag.load(Ordering::Relaxed))
+    }
+
+    /// It has come so much later than it wanted to. What was before that counts for half.
+    fn came_late(&self, by: Duration) {
+        let lag = by.max(self.lag() / 2).min(MOST_LAG);
+        let lag = u64::try_from(lag.as_nanos()).unwrap_or(u64::MAX);
+        self.0.lag.store(lag, Ordering::Relaxed);
+    }
+
     /// Looks, for ever.
     pub(crate) async fn run(self, clock: Clock) {
         loop {
             match self.look(clock.now()) {
                 Some(next) => tokio::select! {
-                    () = sleep_until(clock.instant(next)) => {}
+                    () = sleep_until(clock.instant(next)) => {
+                        self.came_late(clock.now().saturating_since(next));
+                    }
                     () = self.0.sooner.notified() => {}
                 },
                 None => self.0.sooner.notified().await,
@@ -99,13 +117,13 @@ impl Lookout {
 }
 
 impl Ord for Sleeper {
-    fn cmp(&self, other: &Self) -> Ordering {
+    fn cmp(&self, other: &Self) -> cmp::Ordering {
         self.due.cmp(&other.due)
     }
 }
 
 impl PartialOrd for Sleeper {
-    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+    fn partial_cmp(&self, other: &Self) -> Option<cmp::Ordering> {
         Some(self.cmp(other))
     }
 }
@@ -118,10 +136,11 @@ impl PartialEq for Sleeper {
 
 impl Eq for Sleeper {}
 
+/// More than this is no lag but a stall, which each line notices by itself.
+const MOST_LAG: Duration = Duration::from_millis(50);
+
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use tokio::time::{Instant, sleep, timeout};
 
     use super::*;

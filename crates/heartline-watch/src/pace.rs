@@ -41,6 +41,11 @@ impl Pace {
         self.tick.store(nanos, Ordering::Relaxed);
     }
 
+    /// The tick; zero, where there is none.
+    pub(crate) fn tick(&self) -> Duration {
+        Duration::from_nanos(self.tick.load(Ordering::Relaxed))
+    }
+
     /// From now on shorter ticks.
     pub(crate) fn hurry(&self) -> Hurry {
         self.hurried.fetch_add(1, Ordering::Relaxed);

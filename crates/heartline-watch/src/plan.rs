@@ -2,6 +2,7 @@
 
 use std::collections::HashSet;
 use std::fmt;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -17,6 +18,8 @@ use crate::pace;
 pub struct Plan {
     /// The nodes, in the order given.
     pub nodes: Vec<NodePlan>,
+    /// What answers near this watcher whenever its own side is well.
+    pub references: Vec<SocketAddr>,
 }
 
 /// One node.

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures::stream::{self, StreamExt, TryStreamExt};
-use heartline_core::{Bound, Count, Fuse, Interval, Timing, TimingError};
+use heartline_core::{Bound, Count, Detection, Fuse, Interval, Timing, TimingError};
 use heartline_ssh::settings::{Invocation, LineOverride, Settings};
 use heartline_ssh::{ConnectError, Preparer, addresses};
 use tokio::time::timeout;
@@ -37,7 +37,10 @@ pub async fn plan(preparer: &Preparer, requests: &[NodeRequest]) -> Result<Plan,
         .buffered(AT_ONCE)
         .try_collect()
         .await?;
-    let plan = Plan { nodes };
+    let plan = Plan {
+        nodes,
+        references: Vec::new(),
+    };
     plan.check_names()?;
     let lines = plan
         .nodes
@@ -106,6 +109,7 @@ fn timing(asked: TimingEntry, settings: &Settings) -> Result<Timing, TimingError
         stage_timeout: stage
             .filter(|stage| !stage.is_zero())
             .unwrap_or(Timing::DEFAULT_STAGE_TIMEOUT),
+        detection: asked.detector.unwrap_or(Detection::Adaptive),
     })
 }
 

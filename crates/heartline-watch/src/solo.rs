@@ -6,7 +6,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use heartline_core::{LineConfig, LineEvent, Moment, Prober, Timing};
+use heartline_core::{Detection, LineConfig, LineEvent, Moment, Prober, Timing};
 use heartline_ssh::{Cable, Clock, Dialer, GOODBYE, Session};
 use tokio::runtime::Handle;
 use tokio::sync::{mpsc, oneshot};
@@ -59,10 +59,13 @@ impl Solo {
         let config = LineConfig {
             timing: Timing {
                 fuse: None,
+                // What uses a session is told of its end, not of a suspicion.
+                detection: Detection::OpenSsh,
                 ..plan.timing
             },
             seed: 0,
             prober: Prober::Session,
+            grain: Duration::ZERO,
         };
         let lookout = Lookout::default();
         tokio::spawn(lookout.clone().run(clock));

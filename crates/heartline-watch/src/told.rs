@@ -4,6 +4,7 @@ use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::Duration;
 
+use heartline_core::fate::Tie;
 use heartline_core::{Cause, Evidence, LineEvent, LineState, Moment, NodeEvent, NodeState};
 use heartline_ssh::Unguarded;
 use jiff::{SignedDuration, Timestamp};
@@ -22,6 +23,10 @@ pub enum Told {
     Fuse(FuseTold),
     /// Something about the watcher itself.
     Watcher(WatcherTold),
+    /// Lines of several nodes fell together, or what they share stands again.
+    Shared(SharedTold),
+    /// Something that evidence comes from is not there.
+    Layer(LayerTold),
 }
 
 /// A line's far end has no fuse, though it was to have one: told once a line, and again when it was asked to try again. The
@@ -59,10 +64,16 @@ pub struct LineTold {
     pub to: &'static str,
     /// Why it is not up.
     pub cause: Option<Cause>,
+    /// The layer that failed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub layer: Option<&'static str>,
     /// From the last sign of life to this event.
     pub after_ms: Option<u64>,
     /// What each layer knew.
     pub evidence: Evidence,
+    /// How often it went down in the last ten minutes, this time too.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub flaps: u32,
     /// Whether it is its node's only line, so that the node's own event says the same.
     #[serde(skip)]
     pub is_only: bool,
@@ -88,16 +99,53 @@ pub struct NodeTold {
     pub lines: Vec<LineBrief>,
 }
 
-/// The watcher itself did not run for a while; none of that counts against a node.
+/// Something about the watcher itself. No node is called down for it.
 #[derive(Clone, Debug, Serialize)]
 pub struct WatcherTold {
-    /// When it ran again, by the wall clock.
+    /// When it was noticed, by the wall clock.
     #[serde(serialize_with = "milliseconds")]
     pub t: Timestamp,
-    /// What happened.
+    /// `watcher_stalled`: it did not run for a while. `watcher_isolated`: it is cut off.
     pub cause: Cause,
-    /// For how long it had not run.
-    pub lost_ms: u64,
+    /// Whether that is over. A stall is told of when it is.
+    pub over: bool,
+    /// How long it lasted, once it is over.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub lost_ms: Option<u64>,
+}
+
+/// Lines of several nodes fell within an interval of each other, and this is what they share; or it stands again.
+#[derive(Clone, Debug, Serialize)]
+pub struct SharedTold {
+    /// When, by the wall clock.
+    #[serde(serialize_with = "milliseconds")]
+    pub t: Timestamp,
+    /// What it is: `interface`, `jump`, `source` or `subnet`.
+    pub by: &'static str,
+    /// Which.
+    pub name: String,
+    /// `down`, or `up` once one of them is.
+    pub to: &'static str,
+    /// Why they are down, by the most telling of them.
+    pub cause: Option<Cause>,
+    /// How many lines share it.
+    pub line_count: usize,
+    /// Whose lines, by name.
+    pub nodes: Vec<Arc<str>>,
+}
+
+/// Something that evidence comes from is not there; told once. The rest works.
+#[derive(Clone, Debug, Serialize)]
+pub struct LayerTold {
+    /// When, by the wall clock.
+    #[serde(serialize_with = "milliseconds")]
+    pub t: Timestamp,
+    /// Which layer: `link`.
+    pub layer: &'static str,
+    /// `unavailable`.
+    pub state: &'static str,
+    /// Why, for a person.
+    pub detail: String,
 }
 
 /// What is known of a line, in one row.
@@ -117,6 +165,9 @@ pub struct LineBrief {
     /// What went wrong, for a person; escaped.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub detail: Option<String>,
+    /// How often it went down in the ten minutes before it last changed.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub flaps: u32,
 }
 
 /// Turns monotonic moments into wall time: by how long ago they were, so that a clock that was set back or forward
@@ -151,9 +202,74 @@ impl LineTold {
             from: event.from.word(),
             to: event.to.word(),
             cause: event.to.cause(),
+            layer: event.to.cause().map(Cause::layer),
             after_ms: event.after.map(whole_ms),
             evidence: event.evidence.clone(),
+            flaps: event.flaps,
             is_only: false,
+        }
+    }
+}
+
+impl WatcherTold {
+    pub(crate) fn stalled(t: Timestamp, lost: Duration) -> Self {
+        Self {
+            t,
+            cause: Cause::WatcherStalled,
+            over: true,
+            lost_ms: Some(whole_ms(lost)),
+        }
+    }
+
+    pub(crate) fn isolated(t: Timestamp, lasted: Option<Duration>) -> Self {
+        Self {
+            t,
+            cause: Cause::WatcherIsolated,
+            over: lasted.is_some(),
+            lost_ms: lasted.map(whole_ms),
+        }
+    }
+}
+
+impl SharedTold {
+    pub(crate) fn fell(
+        t: Timestamp,
+        tie: &Tie,
+        cause: Cause,
+        line_count: usize,
+        nodes: Vec<Arc<str>>,
+    ) -> Self {
+        Self {
+            t,
+            by: tie.word(),
+            name: tie.to_string(),
+            to: "down",
+            cause: Some(cause),
+            line_count,
+            nodes,
+        }
+    }
+
+    pub(crate) fn stands(t: Timestamp, tie: &Tie, line_count: usize) -> Self {
+        Self {
+            t,
+            by: tie.word(),
+            name: tie.to_string(),
+            to: "up",
+            cause: None,
+            line_count,
+            nodes: Vec::new(),
+        }
+    }
+}
+
+impl LayerTold {
+    pub(crate) fn unavailable(t: Timestamp, layer: &'static str, detail: String) -> Self {
+        Self {
+            t,
+            layer,
+            state: "unavailable",
+            detail,
         }
     }
 }
@@ -207,6 +323,7 @@ impl LineBrief {
         state: LineState,
         since: Moment,
         evidence: &Evidence,
+        flaps: u32,
     ) -> Self {
         let is_up = state == LineState::Up;
         Self {
@@ -215,7 +332,8 @@ impl LineBrief {
             cause: state.cause(),
             rtt_ms: evidence.ssh.rtt_ms.filter(|_| is_up),
             since: wall.of(since),
-            detail: evidence.ssh.detail.clone().filter(|_| !is_up),
+            detail: state.cause().and_then(|cause| evidence.detail(cause)),
+            flaps,
         }
     }
 }
@@ -237,6 +355,14 @@ pub struct NodeBrief {
 
 pub(crate) fn whole_ms(time: Duration) -> u64 {
     u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
+}
+
+#[expect(
+    clippy::trivially_copy_pass_by_ref,
+    reason = "serde passes by reference"
+)]
+fn is_zero(count: &u32) -> bool {
+    *count == 0
 }
 
 fn milliseconds<S: Serializer>(t: &Timestamp, to: S) -> Result<S::Ok, S::Error> {
@@ -304,6 +430,7 @@ mod tests {
             to: LineState::Down(Cause::Silent),
             after: Some(Duration::from_micros(9_804_900)),
             evidence: Evidence::default(),
+            flaps: 0,
         };
         let wall = Wall {
             now: Moment::START,
@@ -312,7 +439,7 @@ mod tests {
         let told = LineTold::new(wall, &"db1".into(), &"10.0.1.5%eth0".into(), &event);
         assert_eq!(
             serde_json::to_string(&Told::Line(told)).unwrap(),
-            r#"{"event":"line","t":"2026-11-20T23:31:00.123Z","node":"db1","line":"10.0.1.5%eth0","from":"suspect","to":"down","cause":"silent","after_ms":9804,"evidence":{"ssh":{"unanswered":0}}}"#
+            r#"{"event":"line","t":"2026-11-20T23:31:00.123Z","node":"db1","line":"10.0.1.5%eth0","from":"suspect","to":"down","cause":"silent","layer":"network","after_ms":9804,"evidence":{"ssh":{"unanswered":0}}}"#
         );
     }
 }

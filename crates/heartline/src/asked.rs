@@ -1,5 +1,6 @@
 //! From arguments and heartline.toml to a plan.
 
+use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -17,6 +18,8 @@ use crate::flags::NodeFlags;
 pub(crate) struct Asked {
     nodes: Vec<String>,
     flags: NodeFlags,
+    /// Beside those of the configuration.
+    references: Vec<String>,
     /// What the command has where no flag says otherwise, whatever the configuration says.
     own_timing: TimingEntry,
     /// Kept over a second reading, so that no passphrase is asked for twice.
@@ -29,6 +32,7 @@ impl Asked {
         Self {
             nodes,
             flags,
+            references: Vec::new(),
             own_timing: TimingEntry::default(),
             keyring: Arc::default(),
         }
@@ -41,23 +45,33 @@ impl Asked {
         self
     }
 
+    /// With these references too.
+    pub(crate) fn beside(self, references: Vec<String>) -> Self {
+        Self { references, ..self }
+    }
+
     /// Reads everything and makes it ready. Nothing is dialed.
     pub(crate) async fn plan(&self) -> anyhow::Result<Plan> {
-        let requests = self.requests()?;
+        let file = self.config()?;
+        let references = self.references.iter().chain(&file.references);
+        let references = references
+            .map(|text| reference(text))
+            .collect::<Result<_, _>>()?;
+        let requests = self.requests(&file)?;
         let passphrases = Arc::new(Asker::from_env());
         let keyring = Arc::clone(&self.keyring);
         let preparer = Preparer::new(Resolver::detect(), keyring, passphrases);
-        Ok(make_plan(&preparer, &requests).await?)
+        let plan = make_plan(&preparer, &requests).await?;
+        Ok(Plan { references, ..plan })
     }
 
-    fn requests(&self) -> anyhow::Result<Vec<NodeRequest>> {
-        let file = self.config()?;
+    fn requests(&self, file: &ConfigFile) -> anyhow::Result<Vec<NodeRequest>> {
         if self.nodes.is_empty() {
             if !self.flags.lines.is_empty() {
                 bail!("--line needs one NODE that it leads to; name it");
             }
             let nodes = file.nodes.iter();
-            return nodes.map(|node| self.listed(&file, node)).collect();
+            return nodes.map(|node| self.listed(file, node)).collect();
         }
         if self.nodes.len() > 1 && !self.flags.lines.is_empty() {
             bail!(
@@ -68,8 +82,8 @@ impl Asked {
         let named =
             self.nodes.iter().map(
                 |name| match file.nodes.iter().find(|node| node.name == *name) {
-                    Some(node) => self.listed(&file, node),
-                    None => self.flagged(&file, name),
+                    Some(node) => self.listed(file, node),
+                    None => self.flagged(file, name),
                 },
             );
         named.collect()
@@ -125,3 +139,16 @@ impl Asked {
         self.flags.timing.entry().or(self.own_timing)
     }
 }
+
+/// `ADDRESS` or `ADDRESS:PORT`; no name, since whoever is cut off resolves none.
+fn reference(text: &str) -> anyhow::Result<SocketAddr> {
+    let bare = text.trim_matches(['[', ']']).parse::<IpAddr>();
+    let address = bare.map(|address| SocketAddr::new(address, SSH));
+    address.or_else(|_| text.parse()).with_context(|| {
+        format!(
+            "reference {text:?} is no address; give one like 10.0.0.1, 10.0.0.1:80 or [fe80::1]:22"
+        )
+    })
+}
+
+const SSH: u16 = 22;

@@ -4,7 +4,8 @@ use std::process::ExitCode;
 
 use anyhow::Context;
 use heartline_core::NodeState;
-use heartline_watch::{Engine, NodeBrief, status_socket};
+use heartline_watch::status_socket::{self, Request};
+use heartline_watch::{Engine, NodeBrief};
 use tokio::time::timeout;
 
 use crate::asked::Asked;
@@ -51,7 +52,7 @@ async fn ask_watcher(args: &CheckArgs) -> Option<NodeBrief> {
         return None;
     }
     let path = socket_path(args.socket.as_ref())?;
-    let known = status_socket::ask(&path).await?;
+    let known = status_socket::ask(&path, &Request::Status).await?;
     known
         .into_iter()
         .find(|brief| *brief.node == *args.node.node)

@@ -12,6 +12,7 @@ use crate::demo::DemoArgs;
 use crate::explain::ExplainArgs;
 use crate::flags::{NodeFlags, OneNode};
 use crate::ghosts::GhostsArgs;
+use crate::pause::{PauseArgs, ResumeArgs};
 use crate::prove::ProveArgs;
 use crate::run::RunArgs;
 use crate::serve::ServeArgs;
@@ -42,6 +43,10 @@ pub(crate) enum Command {
     Check(CheckArgs),
     /// Return when a node is up, or down
     Wait(WaitArgs),
+    /// Tell a running watcher that nodes are under maintenance
+    Pause(PauseArgs),
+    /// Tell a running watcher that they no longer are
+    Resume(ResumeArgs),
     /// Run a command on a node that dies with the connection
     Run(Box<RunArgs>),
     /// Cut connections to a node and time both ends
@@ -75,6 +80,9 @@ pub(crate) struct WatchArgs {
     /// Print JSON Lines
     #[arg(long)]
     pub(crate) json: bool,
+    /// What answers near this watcher whenever its own side is well, a gateway or a peer: ADDRESS[:PORT], repeat for several; asked by a TCP connection, to port 22 unless given, when all nodes are silent
+    #[arg(long = "reference", value_name = "ADDR")]
+    pub(crate) references: Vec<String>,
     /// Where other commands ask what this watcher knows; or none [default: heartline.sock in `$XDG_RUNTIME_DIR`, for root in /run]
     #[arg(long, value_name = "PATH")]
     pub(crate) socket: Option<PathBuf>,
@@ -207,6 +215,8 @@ impl Cli {
             Command::Explain(_)
             | Command::Demo(_)
             | Command::Guard(_)
+            | Command::Pause(_)
+            | Command::Resume(_)
             | Command::Completions(_)
             | Command::Man(_) => 0,
         }
@@ -222,12 +232,22 @@ const FAILED: u8 = 255;
 
 const WATCH_HELP: &str = "\
 SIGHUP reads the configuration again and lets lines that had given up try again; lines that did not change keep their
-sessions. SIGINT and SIGTERM end every session cleanly.
+sessions. SIGINT and SIGTERM end every session cleanly. SIGUSR1 pauses all nodes, SIGUSR2 resumes them (heartline pause).
 
 Fuse: a shell on the node, the guard, ends the session there when no beat came for --fuse: within a second more where it has
 `read -t` (bash, busybox, ksh), within twice the fuse where not (dash). It is beaten every third of the fuse, and its last
 answer is the evidence \"shell\". Nothing is written or installed there. Where none can work (no POSIX shell, a forced command,
 dropbear) an event \"fuse\" says so once, with the reason, and the line beats on without. --fuse 0 runs nothing on the nodes.
+
+Down: with --detector adaptive a silent line is called down as soon as TCP would have repaired a loss, on a LAN about 0.15 s after
+the beat that nothing acknowledged; its session is kept until the bound, so that one that was only slow is up again without a
+login. A kernel that acknowledges has until the bound: that is a hung sshd, or a machine under load. What is wrong with our own side
+(cable, address, route) is known at once. A line that fell several times in ten minutes is up only after 2, 4, 8 … times --rise
+good beats; \"flaps\" says how often.
+
+Whose fault: a node is down for a silence only if somebody else was heard since, another node or a --reference. If not, this watcher is
+cut off: one event \"watcher\", and its nodes are unknown (watcher_isolated). Lines of several nodes that fall within an interval of each
+other and share an interface, a jump host, a source address or a subnet get one event \"shared\".
 
 Exit codes: 0 ended as asked, 2 usage or configuration (nothing was started).
 

@@ -3,7 +3,8 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use clap::{ArgAction, Args};
+use clap::{ArgAction, Args, ValueEnum};
+use heartline_core::Detection;
 use heartline_ssh::settings::{Family, Invocation, LineOverride};
 use heartline_watch::config::{TimingEntry, parse_duration};
 
@@ -57,6 +58,27 @@ pub(crate) struct TimingFlags {
     /// How long a node's end of a session may outlive its last beat: whole seconds, two intervals and 2s at least; 0: as long as the node lets it [default: 3 bounds, 30s at least; check: 0]
     #[arg(long, value_name = "DUR", value_parser = parse_duration, allow_hyphen_values = true)]
     fuse: Option<Duration>,
+    /// When a silent line is called down: adaptive, as soon as TCP would have repaired a loss, or openssh, at the bound [default: adaptive]
+    #[arg(long, value_name = "NAME")]
+    detector: Option<Detector>,
+}
+
+/// By what rule a silent line is called down. Its session ends at the bound by either.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum Detector {
+    /// As soon as TCP would have repaired a loss; at the bound at the latest
+    Adaptive,
+    /// At the bound: interval·(count+1) after the last sign of life
+    Openssh,
+}
+
+impl From<Detector> for Detection {
+    fn from(detector: Detector) -> Self {
+        match detector {
+            Detector::Adaptive => Self::Adaptive,
+            Detector::Openssh => Self::OpenSsh,
+        }
+    }
 }
 
 impl TimingFlags {
@@ -68,6 +90,7 @@ impl TimingFlags {
             rise: self.rise,
             connect_timeout: self.connect_timeout,
             fuse: self.fuse,
+            detector: self.detector.map(Detection::from),
         }
     }
 }

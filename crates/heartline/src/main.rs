@@ -19,6 +19,7 @@ mod guard_command;
 mod limits;
 mod logging;
 mod man;
+mod pause;
 mod printer;
 mod prove;
 mod run;
@@ -40,6 +41,8 @@ fn main() -> ExitCode {
         Command::Watch(args) => watch::run(args),
         Command::Check(args) => check::run(args),
         Command::Wait(args) => wait::run(args),
+        Command::Pause(args) => pause::pause(&args),
+        Command::Resume(args) => pause::resume(&args),
         Command::Run(args) => run::run(*args),
         Command::Prove(args) => prove::run(*args),
         Command::Ghosts(args) => ghosts::run(*args),

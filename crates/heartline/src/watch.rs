@@ -3,8 +3,9 @@
 use std::path::PathBuf;
 use std::pin::Pin;
 use std::process::ExitCode;
+use std::time::Duration;
 
-use heartline_watch::status_socket::{self, Asker, StatusSocket};
+use heartline_watch::status_socket::{self, Asker, Request, StatusSocket};
 use heartline_watch::{Engine, Plan};
 use tokio::runtime::{Builder, Runtime};
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -53,7 +54,9 @@ impl Ends {
 async fn watch(args: WatchArgs) -> anyhow::Result<ExitCode> {
     let mut ends = Ends::listen()?;
     let mut hangup = signal(SignalKind::hangup())?;
-    let asked = Asked::new(args.nodes, args.flags);
+    let mut pause = signal(SignalKind::user_defined1())?;
+    let mut resume = signal(SignalKind::user_defined2())?;
+    let asked = Asked::new(args.nodes, args.flags).beside(args.references);
     let plan = tokio::select! {
         plan = asked.plan() => plan?,
         () = ends.next() => return Ok(ExitCode::SUCCESS),
@@ -73,8 +76,11 @@ async fn watch(args: WatchArgs) -> anyhow::Result<ExitCode> {
             // Read beside everything else: names may take their time to resolve, and nothing else may wait for that.
             _ = hangup.recv() => rereading = Some(Box::pin(asked.plan())),
             plan = reread(&mut rereading) => reload(&mut engine, plan),
+            _ = pause.recv() => engine.pause(&[], None),
+            _ = resume.recv() => engine.resume(&[]),
             asker = asked_on(socket.as_ref()) => {
                 if let Some(socket) = &socket {
+                    obey(&mut engine, &asker.request);
                     socket.answer(asker, &engine.snapshot());
                 }
             }
@@ -95,6 +101,17 @@ async fn watch(args: WatchArgs) -> anyhow::Result<ExitCode> {
     engine.stop().await;
     printer.finish();
     Ok(ExitCode::SUCCESS)
+}
+
+/// Does what is asked for, beside telling what is known.
+fn obey(engine: &mut Engine, request: &Request) {
+    match request {
+        Request::Status => {}
+        Request::Pause { nodes, for_ms } => {
+            engine.pause(nodes, for_ms.map(Duration::from_millis));
+        }
+        Request::Resume { nodes } => engine.resume(nodes),
+    }
 }
 
 /// Where the status socket is: as given, none for `none`, else its usual place.

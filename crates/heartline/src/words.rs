@@ -5,7 +5,7 @@ use std::io::{IsTerminal, Write as _};
 
 use heartline_core::Cause;
 use heartline_ssh::escape;
-use heartline_watch::told::WatcherTold;
+use heartline_watch::told::{SharedTold, WatcherTold};
 use heartline_watch::{FuseTold, LineBrief, LineTold, NodeBrief, NodeTold, Told};
 
 /// Whether to colour standard output: on a terminal, unless `NO_COLOR` says no.
@@ -45,6 +45,13 @@ pub(crate) fn told(told: &Told, coloured: bool) -> String {
         Told::Node(node) => node_told(node, coloured),
         Told::Fuse(fuse) => fuse_told(fuse),
         Told::Watcher(watcher) => watcher_told(watcher),
+        Told::Shared(shared) => shared_told(shared, coloured),
+        Told::Layer(layer) => format!(
+            "{}  (nothing is known of layer {} here: {}; the rest works)",
+            clock(layer.t),
+            layer.layer,
+            plain(&layer.detail)
+        ),
         _ => String::new(),
     }
 }
@@ -69,6 +76,7 @@ pub(crate) fn nagios(brief: &NodeBrief) -> String {
         if let Some(detail) = &line.detail {
             let _ = write!(text, " ({})", detail.replace('|', "/"));
         }
+        push_flaps(&mut text, line.flaps);
     }
     let _ = write!(text, " | lines_up={up};;;0;{all}");
     for line in &brief.lines {
@@ -93,6 +101,9 @@ fn node_told(node: &NodeTold, coloured: bool) -> String {
         let _ = write!(text, " ({detail})");
     }
     push_after(&mut text, node.after_ms, node.to);
+    if let [line] = node.lines.as_slice() {
+        push_flaps(&mut text, line.flaps);
+    }
     if node.lines.len() > 1 {
         let lines: Vec<_> = node.lines.iter().map(line_brief).collect();
         let _ = write!(text, "  [{}]", lines.join(", "));
@@ -110,22 +121,69 @@ fn line_told(line: &LineTold, coloured: bool) -> String {
     );
     if let Some(cause) = line.cause {
         let _ = write!(text, "  {cause}: {}", cause.sentence());
-        if let Some(detail) = &line.evidence.ssh.detail {
+        if let Some(detail) = line.evidence.detail(cause) {
             let _ = write!(text, " ({detail})");
         }
     } else if let (Some(rtt), "up") = (line.evidence.ssh.rtt_ms, line.to) {
         let _ = write!(text, "  answers in {rtt:.1} ms");
     }
     push_after(&mut text, line.after_ms, line.to);
+    push_flaps(&mut text, line.flaps);
     text
 }
 
+fn push_flaps(text: &mut String, flaps: u32) {
+    if flaps > 1 {
+        let _ = write!(text, "; down {flaps} times in ten minutes");
+    }
+}
+
 fn watcher_told(watcher: &WatcherTold) -> String {
-    format!(
-        "{}  (this watcher did not run for {} ms; no silence counts for that time)",
-        clock(watcher.t),
-        watcher.lost_ms
-    )
+    let what = match (watcher.cause, watcher.lost_ms) {
+        (Cause::WatcherIsolated, None) => {
+            "this watcher is cut off: nothing at all is heard, of nobody; no node is called down for that".to_owned()
+        }
+        (Cause::WatcherIsolated, Some(ms)) => format!(
+            "this watcher is heard again, after {}; its nodes are being asked",
+            seconds(ms)
+        ),
+        (_, lost) => format!(
+            "this watcher did not run for {}; no silence counts for that time",
+            seconds(lost.unwrap_or_default())
+        ),
+    };
+    format!("{}  ({what})", clock(watcher.t))
+}
+
+fn shared_told(shared: &SharedTold, coloured: bool) -> String {
+    let state = paint(shared.to, coloured);
+    let (by, name) = (shared.by, plain(&shared.name));
+    let mut text = format!("{}  {by} {name}  {state}", clock(shared.t));
+    if let Some(cause) = shared.cause {
+        let nodes: Vec<_> = shared
+            .nodes
+            .iter()
+            .take(FEW)
+            .map(|node| plain(node))
+            .collect();
+        let more = shared.nodes.len().saturating_sub(nodes.len());
+        let more = if more > 0 {
+            format!(" and {more} more")
+        } else {
+            String::new()
+        };
+        let _ = write!(
+            text,
+            "  {cause}: all {} lines by it fell together, of {}{more}",
+            shared.line_count,
+            nodes.join(", ")
+        );
+    }
+    text
+}
+
+fn seconds(ms: u64) -> String {
+    format!("{}.{} s", ms / 1_000, ms % 1_000 / 100)
 }
 
 /// What is wrong, and what holds all the same.
@@ -141,13 +199,7 @@ fn fuse_told(fuse: &FuseTold) -> String {
 
 fn push_after(text: &mut String, after_ms: Option<u64>, to: &str) {
     if let (Some(ms), "down" | "suspect") = (after_ms, to) {
-        let tenths = ms / 100;
-        let _ = write!(
-            text,
-            ", {}.{} s after its last sign of life",
-            tenths / 10,
-            tenths % 10
-        );
+        let _ = write!(text, ", {} after its last sign of life", seconds(ms));
     }
 }
 
@@ -186,3 +238,5 @@ pub(crate) fn plain(name: &str) -> String {
 }
 
 const MAX_NAME: usize = 1_000;
+/// Names that are told of many.
+const FEW: usize = 5;

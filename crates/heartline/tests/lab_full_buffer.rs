@@ -46,7 +46,8 @@ fn a_cut_line_whose_buffer_is_full_is_down_at_its_bound() -> Result<()> {
     let Some(lab) = Lab::or_skip("a_cut_line_whose_buffer_is_full_is_down_at_its_bound") else {
         return Ok(());
     };
-    let (_node, cable, mut watch) = watched(&lab, "--interval 100ms --count 79")?;
+    let (_node, cable, mut watch) =
+        watched(&lab, "--interval 100ms --count 79 --detector openssh")?;
     let cut = cable.inject(Fault::Silent(Direction::Both))?;
     is_full(&lab)?;
     let down = watch.node("db1", "down")?;
@@ -61,7 +62,8 @@ fn a_hung_sshd_whose_buffer_is_full_is_down_at_its_bound() -> Result<()> {
     let Some(lab) = Lab::or_skip("a_hung_sshd_whose_buffer_is_full_is_down_at_its_bound") else {
         return Ok(());
     };
-    let (node, _cable, mut watch) = watched(&lab, "--interval 10ms --count 799")?;
+    let (node, _cable, mut watch) =
+        watched(&lab, "--interval 10ms --count 799 --detector openssh")?;
     let begun = Instant::now();
     ensure!(node.stop(Part::User)? > 0, "no session to stop");
     let complete = Instant::now();

@@ -15,7 +15,7 @@ use watching::{CEILING, Told, Watch, go_first, heartline};
 
 /// `--interval 500ms --count 1`.
 const BOUND: Duration = Duration::from_secs(1);
-const TIMING: &str = "--interval 500ms --count 1 --connect-timeout 1s";
+const TIMING: &str = "--interval 500ms --count 1 --connect-timeout 1s --detector openssh";
 const CUT: Fault = Fault::Silent(Direction::Both);
 
 #[test]

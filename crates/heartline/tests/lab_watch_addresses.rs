@@ -11,7 +11,7 @@ use watching::{CEILING, Watch, go_first};
 
 /// `--interval 400ms --count 1`.
 const BOUND: Duration = Duration::from_millis(800);
-const TIMING: &str = "--interval 400ms --count 1 --connect-timeout 2s";
+const TIMING: &str = "--interval 400ms --count 1 --connect-timeout 2s --detector openssh";
 const CUT: Fault = Fault::Silent(Direction::Both);
 
 #[test]

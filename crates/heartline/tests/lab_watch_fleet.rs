@@ -28,7 +28,7 @@ fn every_line_of_a_fleet_is_down_at_its_bound_and_up_again() -> Result<()> {
     go_first()?;
     let db1 = lab.node("db1")?;
     let cable = lab.cable(&db1)?;
-    let mut config = String::from("[defaults]\ninterval = \"1s\"\ncount = 1\n");
+    let mut config = counting(&lab, "1s")?;
     for number in 0..NODES {
         let host = format!("line = [{{ host = \"{}\" }}]", cable.v4());
         write!(config, "[[node]]\nname = \"n{number}\"\n{host}\n")?;
@@ -65,7 +65,7 @@ fn every_slow_line_is_down_at_its_bound_too() -> Result<()> {
     go_first()?;
     let db1 = lab.node("db1")?;
     let cable = lab.cable(&db1)?;
-    let mut config = String::from("[defaults]\ninterval = \"4s\"\ncount = 1\n");
+    let mut config = counting(&lab, "4s")?;
     for number in 0..SLOW_NODES {
         let host = format!("line = [{{ host = \"{}\" }}]", cable.v4());
         write!(config, "[[node]]\nname = \"n{number}\"\n{host}\n")?;
@@ -83,6 +83,15 @@ fn every_slow_line_is_down_at_its_bound_too() -> Result<()> {
         down.is_at_bound(SLOW_BOUND, cut)?;
     }
     Ok(())
+}
+
+/// A configuration by which lines end at their bound. All of them fall together: what answers meanwhile on another cable says that it is
+/// they, and not the watcher.
+fn counting(lab: &Lab, interval: &str) -> Result<String> {
+    let gateway = lab.cable(&lab.node("gateway")?)?.v4();
+    Ok(format!(
+        "reference = [\"{gateway}\"]\n[defaults]\ninterval = \"{interval}\"\ncount = 1\ndetector = \"openssh\"\n"
+    ))
 }
 
 /// Waits until every node has come into this state; after how long from its last sign of life.

@@ -11,7 +11,7 @@ use watching::{Watch, config_file, go_first, until};
 
 /// `--interval 400ms --count 1`.
 const BOUND: Duration = Duration::from_millis(800);
-const TIMING: &str = "--interval 400ms --count 1 --connect-timeout 2s";
+const TIMING: &str = "--interval 400ms --count 1 --connect-timeout 2s --detector openssh";
 const CUT: Fault = Fault::Silent(Direction::Both);
 
 /// The watcher reaches only the jump host, `gate`; behind it are db1, by two cables, and db2.

@@ -30,6 +30,11 @@ impl Line {
                 self.first_tcp.get_or_insert((now, evidence));
             }
             Observation::JumpInDoubt(doubt) => self.jump_in_doubt = doubt,
+            Observation::Link(Some(link)) => self.linked(now, link),
+            Observation::Link(None) => self.evidence.link = None,
+            Observation::ShellHangs(hangs) => self.shell(now, hangs),
+            Observation::Lag(lag) => self.lag = lag,
+            Observation::Ask => self.asked(now),
             Observation::Stalled(lost) => self.stalled(now, lost),
             Observation::DialNow => self.dial_now(now),
             Observation::Pause => self.pause(now),
@@ -58,7 +63,7 @@ impl Line {
         self.evidence.ssh.unanswered = 0;
         // A line that was never down need not prove itself twice, nor one that came back before it was called down.
         let rising = match self.state {
-            LineState::Down(_) => self.timing.rise.max(1),
+            LineState::Down(_) => self.flaps.rise(now, self.timing.rise),
             _ => 1,
         };
         let alive = Alive::new(rule, now);
@@ -67,24 +72,32 @@ impl Line {
             rising,
             begun: now,
             beat: now,
+            was_up: false,
         };
+        self.detect_anew(now);
         self.doubt_after(now);
         self.beat(now);
     }
 
     fn life(&mut self, now: Moment) {
-        let Phase::Beating { alive, rising, .. } = &mut self.phase else {
+        let Phase::Beating {
+            alive,
+            rising,
+            was_up,
+            ..
+        } = &mut self.phase
+        else {
             return;
         };
         alive.handle_life(now);
-        let rising = *rising;
+        let (rising, was_up) = (*rising, *was_up);
         self.last_life = Some(now);
         self.evidence.ssh.unanswered = 0;
-        self.tcp = None;
-        self.first_tcp = None;
         self.doubt_after(now);
-        if rising == 0 && self.state != LineState::Up {
-            self.show(now, LineState::Up);
+        match rising {
+            0 => self.is_well(now),
+            _ if was_up => self.lives_after_all(now),
+            _ => {}
         }
     }
 
@@ -106,20 +119,24 @@ impl Line {
     /// The peer ended the session. Its machine may be well: until the bound has passed the line is only doubted, and we
     /// dial again, which soon tells.
     fn closed(&mut self, now: Moment, failure: Failure) {
-        let Phase::Beating { alive, rising, .. } = &self.phase else {
+        let Phase::Beating { alive, was_up, .. } = &self.phase else {
             return;
         };
-        let (end, was_rising) = (alive.end(), *rising > 0);
+        let (end, was_up) = (alive.end(), *was_up);
         let lasted = self.session_over(now);
-        let cause = failure.cause;
+        let cause = self.cause_of_silence(failure.cause);
         self.evidence.ssh.detail = failure.detail;
-        if was_rising || !matches!(self.state, LineState::Up | LineState::Suspect(_)) {
+        if !was_up {
             self.show(now, LineState::Down(cause));
             self.retry_after(now, cause);
             return;
         }
-        self.show(now, LineState::Suspect(cause));
-        self.timers.set(Timer::Patience, end);
+        if matches!(self.state, LineState::Up | LineState::Suspect(_)) {
+            self.show(now, LineState::Suspect(cause));
+            self.timers.set(Timer::Patience, end);
+        } else {
+            self.show(now, LineState::Down(cause));
+        }
         // At once after a session that lasted, and once after one that did not: that tells a restarted sshd from a dead
         // one without a wait, and a peer that ends every session sees no storm.
         let at_once = lasted || self.backoff.is_fresh();
@@ -129,15 +146,35 @@ impl Line {
         }
     }
 
+    /// Somebody else is in doubt.
+    fn asked(&mut self, now: Moment) {
+        if matches!(self.phase, Phase::Beating { rising: 0, .. }) && self.probes == 0 {
+            self.beat(now);
+            self.look_by_life = None;
+            if let Some(detector) = &mut self.detector {
+                detector.sent(now);
+                if let Some(look) = detector.poll_timeout() {
+                    self.timers.set(Timer::Doubt, look);
+                }
+            }
+        }
+    }
+
     pub(super) fn stalled(&mut self, now: Moment, lost: Duration) {
         if let Phase::Beating { alive, .. } = &mut self.phase {
             alive.handle_stall(now, lost);
+            if let Some(detector) = &mut self.detector {
+                // A stall may be told twice, and no more of it counts than there was of silence.
+                let lost = lost.min(now.saturating_since(detector.life()));
+                detector.stalled(lost, now + Alive::last_look(lost));
+            }
         }
+        self.look_by_life = None;
         // A dial, a doubt, or a wait for the peer to come back has lost the same time.
         for timer in [Timer::Dial, Timer::Doubt, Timer::Patience] {
             if let Some(at) = self.timers.at(timer) {
                 // What arrived meanwhile is looked at before anything is concluded.
-                let later = (at + lost).max(now + Alive::LAST_LOOK);
+                let later = (at + lost).max(now + Alive::last_look(lost));
                 self.timers.set(timer, later);
             }
         }

@@ -12,6 +12,9 @@ impl Line {
     /// repeats what it said. Nor does the number of segments that are out: beats that our own kernel could not send leave
     /// together, as one.
     pub(super) fn silence(&self, now: Moment) -> Cause {
+        if let Some(fault) = self.link_fault() {
+            return fault;
+        }
         match self.tcp {
             _ if self.jump_in_doubt => Cause::JumpDown,
             Some(tcp) if self.acknowledges(now, tcp) => Cause::SshdHung,

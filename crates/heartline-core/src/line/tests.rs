@@ -19,6 +19,9 @@ struct Bed {
     peer: Peer,
     /// Of a peer that hangs.
     tcp: TcpEvidence,
+    /// Whether TCP is asked of a peer that is silent, and when the last beat left, if not when it was due.
+    has_kernel: bool,
+    sent: Option<Moment>,
     said: Vec<LineEvent>,
     dials: Vec<Moment>,
     aborts: Vec<Moment>,
@@ -53,6 +56,7 @@ impl Bed {
             timing,
             seed: 1,
             prober,
+            grain: Duration::ZERO,
         };
         let mut line = Line::new(config);
         line.handle(Moment::START, Observation::DialNow);
@@ -63,6 +67,8 @@ impl Bed {
             now: Moment::START,
             peer: Peer::Well,
             tcp: TcpEvidence::default(),
+            has_kernel: false,
+            sent: None,
             said: Vec::new(),
             dials: Vec::new(),
             aborts: Vec::new(),
@@ -118,14 +124,40 @@ impl Bed {
         while let Some(due) = self.line.poll_timeout().filter(|due| *due <= until) {
             self.now = self.now.max(due);
             self.hear();
-            if self.line.wants_tcp_evidence(self.now) && self.peer == Peer::Hung {
-                self.line.handle(self.now, Observation::Tcp(self.tcp));
+            if self.line.wants_tcp_evidence(self.now)
+                && let Some(tcp) = self.evidence()
+            {
+                self.line.handle(self.now, Observation::Tcp(tcp));
             }
             self.line.handle_timeout(self.now);
             self.drain();
         }
         self.now = self.now.max(until);
         self.hear();
+        self.line.poll_timeout();
+    }
+
+    fn evidence(&self) -> Option<TcpEvidence> {
+        let interval = self.line.timing.interval;
+        let heard = self.line.last_life()?;
+        let due = heard + interval.less_slack();
+        let ago = |at| u32::try_from(self.now.saturating_since(at).as_millis()).unwrap();
+        let sent = TcpEvidence {
+            last_ack_ms: ago(heard),
+            last_sent_ms: ago(self
+                .sent
+                .filter(|at| *at <= self.now)
+                .unwrap_or(if self.sent.is_some() { heard } else { due })),
+            rtt_us: 200,
+            rtt_var_us: 100,
+            ..self.tcp
+        };
+        match self.peer {
+            Peer::Hung | Peer::Well if self.has_kernel => Some(sent),
+            Peer::Hung => Some(self.tcp),
+            Peer::Silent if self.has_kernel => Some(TcpEvidence { unacked: 1, ..sent }),
+            _ => None,
+        }
     }
 
     /// A session that beats by itself to a peer that is well has heard its last answer a millisecond after the last
@@ -137,7 +169,13 @@ impl Bed {
         if self.prober == Prober::Us || self.peer != Peer::Well {
             return;
         }
-        let each = self.line.timing.interval.as_duration() + ms(1);
+        let interval = self.line.timing.interval;
+        let each = ms(1)
+            + if self.has_kernel {
+                interval.less_slack()
+            } else {
+                interval.as_duration()
+            };
         let whole = self.now.saturating_since(life).as_nanos() / each.as_nanos();
         self.heard = life + each * u32::try_from(whole).unwrap();
         if whole > 0 {
@@ -483,6 +521,8 @@ fn silence_behind_a_silent_jump_host_is_the_jump_hosts() {
     bed.run_for(ms(2_000));
     assert_eq!(bed.line.state(), LineState::Down(Cause::JumpDown));
 }
+
+mod detection;
 
 proptest! {
     /// Cut at any phase: down no later than the bound after the last sign of life, and not before the silence began;

@@ -2,7 +2,10 @@ use proptest::prelude::*;
 
 use super::*;
 
-const WELL: WatcherHealth = WatcherHealth { isolated: false };
+const WELL: WatcherHealth = WatcherHealth {
+    isolated: false,
+    asking: false,
+};
 
 fn of(lines: &[LineState]) -> NodeState {
     verdict(lines.iter().copied(), WELL)
@@ -70,11 +73,33 @@ fn paused_lines_count_for_nothing() {
 
 #[test]
 fn an_isolated_watcher_calls_nobody_down() {
-    let isolated = WatcherHealth { isolated: true };
+    let isolated = WatcherHealth {
+        isolated: true,
+        ..WELL
+    };
     assert_eq!(
         verdict([LineState::Down(Cause::Silent)], isolated),
         NodeState::Unknown(Cause::WatcherIsolated)
     );
+}
+
+#[test]
+fn while_others_are_asked_nobody_is_down_for_a_silence() {
+    use LineState::{Down, Up};
+    let asking = WatcherHealth {
+        asking: true,
+        ..WELL
+    };
+    let of = |lines: &[LineState]| verdict(lines.iter().copied(), asking);
+    let silent = Down(Cause::Silent);
+    assert_eq!(of(&[silent, silent]), NodeState::Suspect(Cause::Silent));
+    assert_eq!(of(&[silent, Up]), NodeState::Degraded(Cause::Silent));
+    // What another line was told before says nothing of now.
+    assert_eq!(
+        of(&[silent, Down(Cause::Refused)]),
+        NodeState::Suspect(Cause::Silent)
+    );
+    assert_eq!(of(&[Down(Cause::Refused)]), NodeState::Down(Cause::Refused));
 }
 
 fn any_line() -> impl Strategy<Value = LineState> {

@@ -101,6 +101,11 @@ impl Dialogue {
         Some(format!("{}\n", self.number).into_bytes())
     }
 
+    /// When the oldest beat was sent that is owed an answer.
+    pub(super) fn owed_since(&self) -> Option<Moment> {
+        self.owed.front().copied()
+    }
+
     /// What to send as a beat that wants no answer, while none can be heard.
     pub(super) fn quiet_beat() -> Vec<u8> {
         b"q\n".to_vec()

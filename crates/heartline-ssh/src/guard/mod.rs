@@ -16,6 +16,7 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
+use futures::task::AtomicWaker;
 use heartline_core::{Fuse, Moment};
 use thiserror::Error;
 use tokio::sync::{Notify, oneshot, watch};
@@ -119,6 +120,11 @@ struct Known {
     /// When it last answered, in nanoseconds of the clock; 0: never.
     echoed: AtomicU64,
     round_trip: AtomicU64,
+    /// When the beat was sent that it has owed an answer to for too long, in nanoseconds of the clock; 0: there is none.
+    owes: AtomicU64,
+    /// That was written, and nobody has looked since.
+    is_news: AtomicBool,
+    looker: AtomicWaker,
 }
 
 /// How far a guard has come.
@@ -307,6 +313,17 @@ impl Guard {
         }
     }
 
+    /// Whether its shell owes an answer, and has for two thirds of the fuse: the beat of which moment. Told again with every beat while
+    /// it does, and once when it does no longer.
+    pub fn poll_shell(&self, cx: &mut Context<'_>) -> Poll<Option<Moment>> {
+        self.known.looker.register(cx.waker());
+        if !self.known.is_news.swap(false, Ordering::AcqRel) {
+            return Poll::Pending;
+        }
+        let owes = Duration::from_nanos(self.known.owes.load(Ordering::Acquire));
+        Poll::Ready((!owes.is_zero()).then_some(Moment::at(owes)))
+    }
+
     /// Whether it has been found that there can be none, and why. Told once; never, once the session is over.
     pub fn poll_end(&mut self, cx: &mut Context<'_>) -> Poll<Unguarded> {
         let Some(end) = &mut self.end else {
@@ -341,6 +358,21 @@ impl Known {
             is_asked: AtomicBool::default(),
             echoed: AtomicU64::default(),
             round_trip: AtomicU64::default(),
+            owes: AtomicU64::default(),
+            is_news: AtomicBool::default(),
+            looker: AtomicWaker::new(),
+        }
+    }
+
+    /// Its shell owes an answer to the beat of that moment, and has for too long; or does so no longer.
+    fn owes(&self, since: Option<Moment>) {
+        let nanos = |at: Moment| u64::try_from(at.since_start().as_nanos()).unwrap_or(u64::MAX);
+        let owes = since.map_or(0, |since| nanos(since).max(1));
+        let before = self.owes.swap(owes, Ordering::AcqRel);
+        // While it does, it is told again and again: whether the session is well changes.
+        if owes > 0 || before > 0 {
+            self.is_news.store(true, Ordering::Release);
+            self.looker.wake();
         }
     }
 

@@ -142,6 +142,7 @@ impl Guarding {
                         return Some(End::Unfit(Unguarded::Mute { after }));
                     }
                     next = Instant::now() + period;
+                    self.look_at_shell(&talk, period);
                     if self.rule.duty == Duty::All && self.brake.holds() {
                         sending.set(write.data_bytes(Dialogue::quiet_beat()).fuse());
                     } else if let Some(beat) = talk.dialogue.beat(self.rule.clock.now()) {
@@ -169,6 +170,14 @@ impl Guarding {
                 sent = sending.as_mut(), if is_sending => sent.ok()?,
             }
         }
+    }
+
+    /// Two beats and more unanswered, and it hangs. Called when a beat is due.
+    fn look_at_shell(&self, talk: &Talk, period: Duration) {
+        let now = self.rule.clock.now();
+        let owed = talk.dialogue.owed_since();
+        let hangs = owed.filter(|owed| now.saturating_since(*owed) + period / 2 > period * 2);
+        self.known.owes(hangs);
     }
 
     /// Between two beats. What a guard of everything ends late is more than a session.
@@ -220,6 +229,12 @@ impl Talk {
                     }
                     Meant::Echo(round_trip, sessions) => {
                         known.echo(now, round_trip, sessions);
+                        // One that is always late hangs all the same.
+                        let owed = self.dialogue.owed_since();
+                        let is_young = |owed| now.saturating_since(owed) < self.rule.fuse.period() / 2;
+                        if owed.is_none_or(is_young) {
+                            known.owes(None);
+                        }
                         None
                     }
                     Meant::Ended(left) => Some(End::Done(left)),

@@ -5,6 +5,7 @@ use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use heartline_core::Detection;
 use serde::Deserialize;
 
 use super::duration;
@@ -17,6 +18,9 @@ pub struct ConfigFile {
     /// What every node has unless it says otherwise.
     #[serde(default)]
     pub defaults: TimingEntry,
+    /// What answers near this watcher whenever its own side is well: ADDRESS or ADDRESS:PORT, 16 at most.
+    #[serde(default, rename = "reference")]
+    pub references: Vec<String>,
     /// The nodes.
     #[serde(default, rename = "node")]
     pub nodes: Vec<NodeEntry>,
@@ -40,6 +44,8 @@ pub struct TimingEntry {
     /// nobody says, 30 s at least.
     #[serde(default, deserialize_with = "duration::deserialize")]
     pub fuse: Option<Duration>,
+    /// When a silence is called down: `adaptive`, as soon as TCP would have repaired a loss, or `openssh`, at the bound.
+    pub detector: Option<Detection>,
 }
 
 /// One node.
@@ -76,6 +82,8 @@ pub struct NodeEntry {
     /// nobody says, 30 s at least.
     #[serde(default, deserialize_with = "duration::deserialize")]
     pub fuse: Option<Duration>,
+    /// When a silence is called down: `adaptive`, as soon as TCP would have repaired a loss, or `openssh`, at the bound.
+    pub detector: Option<Detection>,
 }
 
 /// One line.
@@ -135,6 +143,7 @@ impl NodeEntry {
             rise: self.rise,
             connect_timeout: self.connect_timeout,
             fuse: self.fuse,
+            detector: self.detector,
         }
     }
 }
@@ -149,6 +158,7 @@ impl TimingEntry {
             rise: self.rise.or(others.rise),
             connect_timeout: self.connect_timeout.or(others.connect_timeout),
             fuse: self.fuse.or(others.fuse),
+            detector: self.detector.or(others.detector),
         }
     }
 }
@@ -215,7 +225,7 @@ mod tests {
         for (text, want) in [
             (
                 "[defaults]\nintervall = \"5s\"\n",
-                "heartline.toml:2:1: unknown field `intervall`, expected one of `interval`, `count`, `rise`, `connect_timeout`, `fuse`, in `intervall = \"5s\"`",
+                "heartline.toml:2:1: unknown field `intervall`, expected one of `interval`, `count`, `rise`, `connect_timeout`, `fuse`, `detector`, in `intervall = \"5s\"`",
             ),
             (
                 "[defaults]\ninterval = \"5 parsecs\"\n",

@@ -83,6 +83,7 @@ impl Place {
                 rise: Some(timing.rise),
                 connect_timeout: Some(timing.stage_timeout),
                 fuse: Some(Duration::ZERO),
+                detector: Some(timing.detection),
             },
             paused: false,
         };

@@ -146,6 +146,7 @@ fn request(
             rise: None,
             // The embedded nodes run no command.
             fuse: Some(Duration::ZERO),
+            detector: None,
         },
         paused: false,
     })

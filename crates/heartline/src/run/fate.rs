@@ -18,7 +18,7 @@ pub(super) enum Fate {
     /// It is over, and so is all that it started; the exit code.
     Ended(u8),
     /// Contact was lost.
-    Lost(Lost),
+    Lost(Box<Lost>),
 }
 
 /// What became of a command that was asked for and does not run.
@@ -85,7 +85,7 @@ pub(super) async fn drained(
     if code.is_none()
         && let Ok(lost) = timeout(A_MOMENT, solo.ended()).await
     {
-        return (Fate::Lost(lost), Left::new(guard, None));
+        return (Fate::Lost(Box::new(lost)), Left::new(guard, None));
     }
     let why = match drained {
         Drained::Failed(error) if error.kind() != ErrorKind::BrokenPipe => Some(format!(
@@ -118,7 +118,7 @@ pub(super) async fn finish(
     }
     if end == End::Unknown {
         if let Ok(lost) = timeout(A_MOMENT, solo.ended()).await {
-            return (Fate::Lost(lost), Left::new(guard, by_itself));
+            return (Fate::Lost(Box::new(lost)), Left::new(guard, by_itself));
         }
         let what_does = if guard.is_some_and(Guard::holds) {
             "its fuse ends that"

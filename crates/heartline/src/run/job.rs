@@ -136,7 +136,7 @@ impl Job {
             Over::Drained(drained) => fate::drained(drained, guard.as_ref(), solo).await,
             Over::Lost(lost) => {
                 let code = fate::last_words(draining, guard.as_ref()).await;
-                (Fate::Lost(lost), Left::new(guard.as_ref(), code))
+                (Fate::Lost(Box::new(lost)), Left::new(guard.as_ref(), code))
             }
             Over::Unwanted(code, why) => {
                 // When it is gone nobody waits for the output any more, and the session hears again.

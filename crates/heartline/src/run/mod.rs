@@ -97,7 +97,7 @@ async fn on_line(
         Ok(job) => job.run(streams, &mut solo, signals).await,
         Err(NotBegun::Lost(lost)) => {
             let (lost, left) = *lost;
-            (Fate::Lost(lost), left)
+            (Fate::Lost(Box::new(lost)), left)
         }
         Err(NotBegun::Refused(why)) => {
             solo.stop().await;
@@ -107,7 +107,7 @@ async fn on_line(
     let code = match fate {
         Fate::Ended(code) => ExitCode::from(code),
         Fate::Lost(lost) => {
-            let aftermath = Aftermath::new(args, lines, lost, left);
+            let aftermath = Aftermath::new(args, lines, *lost, left);
             ExitCode::from(aftermath.find_out(signals).await)
         }
     };
