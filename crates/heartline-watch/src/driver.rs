@@ -40,6 +40,8 @@ pub(crate) enum Command {
     Ask,
     /// Whatever it waits for is over: dial now.
     Dial,
+    /// Its thread works in rounds of this length from now on; zero: whenever there is something to do.
+    Grain(Duration),
     /// Something to do with the session that stands, or with the next one.
     Use(Use),
 }
@@ -526,6 +528,7 @@ impl Driver {
             Command::Pause(false) => self.see(Observation::Resume),
             Command::Ask => self.see(Observation::Ask),
             Command::Dial => self.see(Observation::DialNow),
+            Command::Grain(grain) => self.see(Observation::Grain(grain)),
             Command::Use(once) => match &self.live {
                 Some(live) => once(&*live.session),
                 None => self.uses.push(once),

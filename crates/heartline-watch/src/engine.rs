@@ -7,31 +7,30 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use heartline_core::fate::Tie;
-use heartline_core::{Evidence, LineConfig, LineEvent, LineState, Moment, Node, NodeState, Prober};
+use heartline_core::{Evidence, LineConfig, LineState, Moment, Node, Prober};
 use heartline_link::LinkError;
-use heartline_ssh::{Clock, Dialer, Ends, GOODBYE, Heard, Unguarded};
+use heartline_ssh::{Clock, Dialer, Ends, GOODBYE, Heard};
 use thiserror::Error;
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
 use tokio::time::{sleep_until, timeout};
-use tracing::{info, warn};
+use tracing::warn;
 
-use crate::driver::{self, Command, Driver, News};
+use crate::driver::{self, Command, Driver};
 use crate::lane::{Lane, beating_lanes};
 use crate::our_side::OurSides;
 use crate::pace::Pace;
 use crate::plan::{LinePlan, NodePlan, Plan};
 use crate::pulse::Pulse;
 use crate::reference::References;
-use crate::told::{
-    FuseTold, LayerTold, LineBrief, LineTold, NodeBrief, NodeTold, Told, Wall, WatcherTold,
-};
+use crate::told::{NodeBrief, Told, Wall};
 
 use fates::Fates;
 use maintenance::ByHand;
 
 mod fates;
 mod maintenance;
+mod news;
 
 /// A running watcher. Drain it by [`next`](Self::next); end it by [`stop`](Self::stop).
 pub struct Engine {
@@ -203,6 +202,9 @@ impl Engine {
         for key in old.into_values().flat_map(|slot| slot.lines) {
             self.remove_line(key);
         }
+        for slot in self.lines.values() {
+            let _ = slot.commands.try_send(Command::Grain(self.pace.tick()));
+        }
     }
 
     /// Ends every session cleanly, within [`GOODBYE`] and a little.
@@ -328,153 +330,6 @@ impl Engine {
         if let Some(slot) = self.lines.remove(&key) {
             self.untie(key, slot.ties);
         }
-    }
-
-    fn take_in(&mut self, heard: driver::Told) {
-        let driver::Told { key, news } = heard;
-        match news {
-            News::Line(event) => self.take_in_event(key, &event),
-            News::Unguarded(why) => self.tell_unguarded(key, &why),
-            News::Stands(heard, ends) => {
-                if let Some(slot) = self.lines.get_mut(&key) {
-                    slot.heard = Some(heard);
-                    slot.ends = ends.or(slot.ends.take());
-                }
-                self.tie(key);
-            }
-            News::NoTcp if !std::mem::replace(&mut self.tcp_told, true) => {
-                let why = "the kernel gives no TCP_INFO; a silence is called down at the bound";
-                let at = Wall::at(self.now()).of(self.now());
-                let told = LayerTold::unavailable(at, "tcp", why.to_owned());
-                self.told.push_back(Told::Layer(told));
-            }
-            News::NoTcp => {}
-            News::InDoubt(since) => {
-                if let Some(slot) = self.lines.get_mut(&key) {
-                    slot.doubted = Some(since);
-                }
-                self.ask_others(key, self.now());
-            }
-        }
-    }
-
-    fn tell_unguarded(&mut self, key: usize, why: &Unguarded) {
-        if let Some(slot) = self.lines.get(&key) {
-            let wall = Wall::at(self.now());
-            let at = wall.of(self.now());
-            let told = FuseTold::unguarded(at, &slot.node, &slot.plan.name, why);
-            self.told.push_back(Told::Fuse(told));
-        }
-    }
-
-    fn take_in_event(&mut self, key: usize, event: &LineEvent) {
-        let Some(slot) = self.lines.get_mut(&key) else {
-            return;
-        };
-        if slot.state.word() != event.to.word() {
-            slot.since = event.at;
-        }
-        if slot.state == LineState::Up {
-            slot.up_until = Some(event.at);
-        }
-        if event.to == LineState::Up {
-            (slot.doubted, slot.up_until) = (None, None);
-        }
-        slot.state = event.to;
-        slot.flaps = event.flaps;
-        slot.evidence = event.evidence.clone();
-        slot.last_life = event.after.map(|after| event.at - after);
-        let name = Arc::clone(&slot.node);
-        let wall = Wall::at(self.dialer.clock().now());
-        let mut told = LineTold::new(wall, &name, &slot.plan.name, event);
-        let at = self.places.get(&name).copied();
-        let node = at.and_then(|at| self.nodes.get(at));
-        told.is_only = node.is_some_and(|node| node.lines.len() == 1);
-        self.told.push_back(Told::Line(told));
-        self.tie(key);
-        self.weigh(key, event.at);
-        if let Some(at) = at {
-            self.judge(at, Some(event));
-        }
-        self.share(key, event.at);
-    }
-
-    fn judge(&mut self, at: usize, event: Option<&LineEvent>) {
-        let now = event.map_or_else(|| self.now(), |event| event.at);
-        let Some(slot) = self.nodes.get(at) else {
-            return;
-        };
-        let of = |key: &usize| self.lines.get(key);
-        let states: Vec<_> = slot
-            .lines
-            .iter()
-            .filter_map(of)
-            .map(|line| line.state)
-            .collect();
-        let last_life = slot
-            .lines
-            .iter()
-            .filter_map(of)
-            .filter_map(LineSlot::heard_last);
-        let last_life = last_life.max();
-        let Some(health) = self.health_for(at, &states, now) else {
-            return;
-        };
-        let Some(slot) = self.nodes.get_mut(at) else {
-            return;
-        };
-        let Some(mut judged) = slot.node.judge(now, states, health, last_life) else {
-            return;
-        };
-        if !matches!(judged.to, NodeState::Down(_))
-            && let Some(event) = event
-        {
-            judged.after = event.after;
-        }
-        let wall = Wall::at(self.now());
-        let Some(slot) = self.nodes.get(at) else {
-            return;
-        };
-        let told = NodeTold::new(wall, &slot.name, &judged, self.briefs(wall, slot));
-        self.told.push_back(Told::Node(told));
-    }
-
-    fn briefs(&self, wall: Wall, slot: &NodeSlot) -> Vec<LineBrief> {
-        let lines = slot.lines.iter().filter_map(|key| self.lines.get(key));
-        lines
-            .map(|line| {
-                LineBrief::new(
-                    wall,
-                    &line.plan.name,
-                    line.state,
-                    line.since,
-                    &line.evidence,
-                    line.flaps,
-                )
-            })
-            .collect()
-    }
-
-    fn stalled(&mut self, lost: Duration) {
-        info!(
-            ?lost,
-            "This watcher did not run for a while; no silence counts for that time."
-        );
-        for slot in self.lines.values() {
-            let _ = slot.commands.try_send(Command::Stalled(lost));
-        }
-        let wall = Wall::at(self.now());
-        self.told.push_back(Told::Watcher(WatcherTold::stalled(
-            wall.of(self.now()),
-            lost,
-        )));
-    }
-
-    /// Nobody tells of our own side any more.
-    fn blinded(&mut self, error: &LinkError) {
-        let wall = Wall::at(self.now());
-        let told = LayerTold::unavailable(wall.of(self.now()), "link", error.to_string());
-        self.told.push_back(Told::Layer(told));
     }
 }
 

@@ -33,6 +33,7 @@ impl Line {
             Observation::Link(Some(link)) => self.linked(now, link),
             Observation::Link(None) => self.evidence.link = None,
             Observation::ShellHangs(hangs) => self.shell(now, hangs),
+            Observation::Grain(grain) => self.grain = grain,
             Observation::Lag(lag) => self.lag = lag,
             Observation::Ask => self.asked(now),
             Observation::Stalled(lost) => self.stalled(now, lost),
