@@ -191,9 +191,17 @@ impl Line {
     /// By how much the watcher did not run when it should have, as far as that does not count against the peer. Long latenesses never do,
     /// of short ones so much a silence.
     fn lateness(&mut self, now: Moment) -> Duration {
-        // After a sign of life that was told just now what it wants is counted from that, and nobody could know.
+        // After a sign of life that was told just now a detector may have wanted to look when the beat after it left, which nobody
+        // could know; whoever slept was to be woken when its answer is overdue.
         let is_fresh = self.is_fresh.take();
-        let due = self.next_timeout().filter(|_| !is_fresh);
+        let overdue = self
+            .detector
+            .as_ref()
+            .filter(|_| is_fresh)
+            .map(Adaptive::overdue);
+        let due = self
+            .next_timeout()
+            .map(|due| overdue.map_or(due, |overdue| due.max(overdue)));
         let late = due.map_or(Duration::ZERO, |due| now.saturating_since(due));
         if late <= Self::LATE + self.grain {
             return Duration::ZERO;

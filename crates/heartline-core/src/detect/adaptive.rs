@@ -131,6 +131,11 @@ impl Adaptive {
         self.life
     }
 
+    /// From when on an answer is overdue.
+    pub fn overdue(&self) -> Moment {
+        self.soft()
+    }
+
     /// What is waited beyond the patience that the kernel's round trips ask for.
     pub fn margin(&self) -> Duration {
         self.margin.value().min(self.bound)

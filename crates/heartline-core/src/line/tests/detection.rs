@@ -149,6 +149,21 @@ fn steady_lateness_puts_the_end_off_by_little() {
     assert!(took < BOUND + ms(300), "{took:?}");
 }
 
+/// One that has slept over many beats is told of the last of them only when it wakes, and that may be long after.
+#[test]
+fn a_stall_is_seen_also_by_one_that_was_told_of_life_just_now() {
+    let mut bed = bed();
+    bed.run_for(ms(2_500));
+    assert!(bed.line.dozes());
+    bed.line.poll_timeout();
+    let last = bed.now + ms(3_000);
+    bed.now = last + ms(5_000);
+    bed.line.handle(last, Observation::Life);
+    bed.line.handle_timeout(bed.now);
+    bed.drain();
+    assert_eq!(bed.line.state(), LineState::Up);
+}
+
 /// It is told twice, by the late timer and by the pulse, and takes nothing from what comes after.
 #[test]
 fn a_suspend_leaves_the_detector_as_it_was() {
