@@ -16,6 +16,8 @@ pub struct AliveRule {
     pub interval: Interval,
     /// Probes that may go unanswered.
     pub count: Count,
+    /// From the last sign of life to the end.
+    pub bound: Bound,
     /// How much earlier than due a probe may leave, so that those of many lines leave together.
     pub slack: Duration,
     /// Who sends the probes.
@@ -38,14 +40,10 @@ impl AliveRule {
         Self {
             interval,
             count,
+            bound: Bound::of(interval, count),
             slack: interval.slack(),
             prober: Prober::Us,
         }
-    }
-
-    /// From the last sign of life to the end.
-    pub fn bound(&self) -> Bound {
-        Bound::of(self.interval, self.count)
     }
 }
 
@@ -79,7 +77,7 @@ impl Alive {
             last_life: now,
             base: now,
             sent: 0,
-            end: now + rule.bound().as_duration(),
+            end: now + rule.bound.as_duration(),
             ended: false,
         }
     }

@@ -12,6 +12,7 @@ use crate::cause::Cause;
 #[derive(Clone, Debug)]
 pub struct Backoff {
     tries: u32,
+    unseen_cap: Duration,
     dice: fastrand::Rng,
 }
 
@@ -20,8 +21,20 @@ impl Backoff {
     pub fn new(seed: u64) -> Self {
         Self {
             tries: 0,
+            unseen_cap: Self::UNSEEN_CAP,
             dice: fastrand::Rng::with_seed(seed),
         }
+    }
+
+    /// Where it is worth more to be back soon: no sshd sees those dials.
+    #[must_use]
+    pub fn eager(self, eager: bool) -> Self {
+        let unseen_cap = if eager {
+            Self::EAGER_CAP
+        } else {
+            Self::UNSEEN_CAP
+        };
+        Self { unseen_cap, ..self }
     }
 
     /// Whether nothing has failed since the beginning, or since a session that lasted.
@@ -41,7 +54,7 @@ impl Backoff {
         } else if cause.seen_by_sshd() {
             (Self::SEEN_FLOOR, Self::SEEN_CAP)
         } else {
-            (Self::UNSEEN_FLOOR, Self::UNSEEN_CAP)
+            (Self::UNSEEN_FLOOR, self.unseen_cap)
         };
         let ceiling = Self::FIRST
             .saturating_mul(1 << self.tries.min(Self::MAX_DOUBLINGS))
@@ -54,6 +67,8 @@ impl Backoff {
     pub const FIRST: Duration = Duration::from_millis(500);
     /// The most between two dials that no sshd saw.
     pub const UNSEEN_CAP: Duration = Duration::from_secs(5);
+    /// The same, of an eager line.
+    pub const EAGER_CAP: Duration = Duration::from_millis(500);
     /// The least between two dials that no sshd saw.
     pub const UNSEEN_FLOOR: Duration = Duration::from_millis(100);
     /// The most between two dials that an sshd saw.

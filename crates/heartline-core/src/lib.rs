@@ -41,4 +41,4 @@ pub use fuse::Fuse;
 pub use line::{Action, Failure, Line, LineConfig, LineState, Observation, Stage};
 pub use node::{Node, NodeState, WatcherHealth, verdict};
 pub use time::Moment;
-pub use timing::{Bound, Count, Detection, Interval, Timing, TimingError};
+pub use timing::{Bound, Count, Detection, Interval, Patience, Timing, TimingError};

@@ -144,7 +144,7 @@ impl Line {
             state: LineState::Idle,
             last_life: None,
             timers: TimerTable::default(),
-            backoff: Backoff::new(config.seed),
+            backoff: Backoff::new(config.seed).eager(config.timing.eager),
             evidence: Evidence::default(),
             tcp: None,
             echo: None,

@@ -101,8 +101,21 @@ impl Bound {
     }
 }
 
+/// How long an answer is waited for once a beat has gone without one, where interval and count do not say. Then beats that keep a
+/// connection from being forgotten by what it passes may be seldom, and its end is known soon after one of them all the same.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Patience {
+    /// So long after a beat was due: the bound is the interval and this.
+    For(Duration),
+    /// For ever: the session stays until its peer or the network ends it.
+    Endless,
+}
+
 impl fmt::Display for Bound {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.0 == Duration::MAX {
+            return f.write_str("never");
+        }
         write!(f, "{:?}", self.0)
     }
 }
@@ -133,12 +146,20 @@ pub struct Timing {
     pub fuse: Option<Fuse>,
     /// From when on its silence is called down.
     pub detection: Detection,
+    /// What stands in for the count, if anything does.
+    pub patience: Option<Patience>,
+    /// To be back soon goes before sparing a network that is down: it is tried every half second.
+    pub eager: bool,
 }
 
 impl Timing {
     /// The bound of these.
     pub fn bound(&self) -> Bound {
-        Bound::of(self.interval, self.count)
+        match self.patience {
+            None => Bound::of(self.interval, self.count),
+            Some(Patience::For(time)) => Bound(self.interval.as_duration().saturating_add(time)),
+            Some(Patience::Endless) => Bound(Duration::MAX),
+        }
     }
 
     /// The most that a whole dial may take, whatever its stages do. The stages' own deadlines come first; this one
@@ -163,6 +184,8 @@ impl Default for Timing {
             stage_timeout: Self::DEFAULT_STAGE_TIMEOUT,
             fuse: None,
             detection: Detection::default(),
+            patience: None,
+            eager: false,
         }
     }
 }
@@ -232,6 +255,23 @@ mod tests {
             Bound::of(interval, count).as_duration(),
             Duration::from_mins(1)
         );
+    }
+
+    #[test]
+    fn a_patience_begins_where_a_beat_is_due() {
+        let of = |patience| {
+            let interval = Interval::new(Duration::from_mins(1)).unwrap();
+            let patience = Some(patience);
+            Timing {
+                interval,
+                patience,
+                ..Timing::default()
+            }
+            .bound()
+        };
+        let bound = of(Patience::For(Duration::from_secs(10)));
+        assert_eq!(bound.as_duration(), Duration::from_secs(70));
+        assert_eq!(of(Patience::Endless).to_string(), "never");
     }
 
     #[test]

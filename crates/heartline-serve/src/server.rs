@@ -126,7 +126,7 @@ impl Server {
                 return None;
             }
         };
-        if let Err(error) = prepare(&stream, self.shared.alive.bound()) {
+        if let Err(error) = prepare(&stream, self.shared.alive.bound) {
             // The peer is gone already, else nothing here can fail.
             tracing::debug!(%source, %error, "Connection lost before it began.");
             return None;

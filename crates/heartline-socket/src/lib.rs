@@ -1,6 +1,7 @@
-//! What the kernel knows of a TCP connection: `TCP_INFO` (Linux, tcp(7)).
+//! What the kernel knows of a TCP connection, `TCP_INFO`, and how long it may wait before it sends again, `TCP_RTO_MAX_MS`
+//! (Linux, tcp(7)).
 //!
-//! The one crate of the house with unsafe code, because no safe crate offers this socket option. It holds nothing else.
+//! The one crate of the house with unsafe code, because no safe crate offers these socket options. It holds nothing else.
 
 use std::io;
 use std::os::fd::{AsFd, AsRawFd};
@@ -85,6 +86,52 @@ pub fn tcp_info(socket: impl AsFd) -> io::Result<TcpInfo> {
     Err(io::ErrorKind::Unsupported.into())
 }
 
+/// Bounds the time between two retransmissions (`TCP_RTO_MAX_MS`, Linux 6.15): 1 s to 120 s.
+///
+/// # Errors
+/// What setsockopt(2) says: `ENOPROTOOPT` on an older kernel, `EINVAL` out of range.
+#[cfg(target_os = "linux")]
+pub fn set_longest_retransmission(
+    socket: impl AsFd,
+    longest: std::time::Duration,
+) -> io::Result<()> {
+    use std::mem::size_of;
+
+    let millis = libc::c_int::try_from(longest.as_millis()).unwrap_or(libc::c_int::MAX);
+    let len = libc::socklen_t::try_from(size_of::<libc::c_int>()).unwrap_or(0);
+    // SAFETY: the descriptor is borrowed and therefore open; `millis` is valid for reads of `len` bytes.
+    let done = unsafe {
+        libc::setsockopt(
+            socket.as_fd().as_raw_fd(),
+            libc::IPPROTO_TCP,
+            TCP_RTO_MAX_MS,
+            (&raw const millis).cast(),
+            len,
+        )
+    };
+    if done != 0 {
+        return Err(io::Error::last_os_error());
+    }
+    Ok(())
+}
+
+/// Bounds the time between two retransmissions; not on this system.
+///
+/// # Errors
+/// Always `Unsupported`.
+#[cfg(not(target_os = "linux"))]
+pub fn set_longest_retransmission(
+    socket: impl AsFd,
+    _longest: std::time::Duration,
+) -> io::Result<()> {
+    let _ = socket.as_fd().as_raw_fd();
+    Err(io::ErrorKind::Unsupported.into())
+}
+
+/// linux/tcp.h.
+#[cfg(target_os = "linux")]
+const TCP_RTO_MAX_MS: libc::c_int = 44;
+
 #[cfg(all(test, target_os = "linux"))]
 mod tests {
     use std::io::Write;
@@ -106,6 +153,20 @@ mod tests {
         let info = tcp_info(&stream).unwrap();
         assert_eq!((info.retransmits, info.backoff), (0, 0));
         assert!(info.rtt_us > 0);
+    }
+
+    /// An older kernel says that it does not know the option, and nothing else.
+    #[test]
+    fn retransmissions_may_be_bounded() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let stream = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        match set_longest_retransmission(&stream, Duration::from_secs(1)) {
+            Ok(()) => {
+                let short = Duration::from_millis(1);
+                assert!(set_longest_retransmission(&stream, short).is_err());
+            }
+            Err(error) => assert_eq!(error.raw_os_error(), Some(libc::ENOPROTOOPT)),
+        }
     }
 
     #[test]

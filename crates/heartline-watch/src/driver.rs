@@ -69,6 +69,8 @@ pub(crate) enum News {
     InDoubt(Moment),
     /// The kernel says nothing of its TCP connection.
     NoTcp,
+    /// A dial came to nothing.
+    InVain,
 }
 
 /// One line's driver.
@@ -96,8 +98,6 @@ pub(crate) struct Driver {
     uses: Vec<Use>,
     /// How often it may still dial; none: for ever.
     dials_left: Option<u32>,
-    /// When its session was last found deaf.
-    deaf: Option<Moment>,
     our_sides: OurSides,
     /// Our own side of the last session.
     followed: Option<Followed>,
@@ -148,7 +148,6 @@ impl Driver {
             hurry: None,
             uses: Vec::new(),
             dials_left: None,
-            deaf: None,
             our_sides: OurSides::default(),
             followed: None,
             doubt_told: false,
@@ -362,7 +361,6 @@ impl Driver {
 
     fn begin_dial(&mut self) {
         self.live = None;
-        self.deaf = None;
         match &mut self.dials_left {
             Some(0) => return,
             Some(left) => *left -= 1,
@@ -414,7 +412,10 @@ impl Driver {
                 });
                 self.see(Observation::Connected);
             }
-            Err(failure) => self.see(Observation::DialFailed(failure)),
+            Err(failure) => {
+                let _ = self.tell(News::InVain).await;
+                self.see(Observation::DialFailed(failure));
+            }
         }
     }
 
@@ -484,26 +485,9 @@ impl Driver {
                 }
             }
         }
-        self.excuse_the_deaf();
         self.see(Observation::Lag(self.lookout.lag()));
         let now = self.now();
         self.line.handle_timeout(now);
-    }
-
-    /// While nothing is read of a session its silence is our own doing. The kernel still ends one whose peer acknowledges
-    /// nothing.
-    fn excuse_the_deaf(&mut self) {
-        let is_deaf = self
-            .live
-            .as_ref()
-            .is_some_and(|live| live.session.is_deaf());
-        if let Some(life) = self.line.last_life().filter(|_| is_deaf) {
-            let now = self.now();
-            let since = self.deaf.map_or(life, |deaf| deaf.max(life));
-            self.line
-                .handle(now, Observation::Stalled(now.saturating_since(since)));
-            self.deaf = Some(now);
-        }
     }
 
     fn see_progress(&mut self) {

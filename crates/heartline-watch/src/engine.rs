@@ -9,7 +9,7 @@ use std::time::Duration;
 use heartline_core::fate::Tie;
 use heartline_core::{Evidence, LineConfig, LineState, Moment, Node, Prober};
 use heartline_link::LinkError;
-use heartline_ssh::{Clock, Dialer, Ends, GOODBYE, Heard};
+use heartline_ssh::{Clock, Dialer, Ends, GOODBYE, Heard, Session};
 use thiserror::Error;
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
@@ -95,6 +95,8 @@ struct LineSlot {
     /// When it was last up, if it is not.
     up_until: Option<Moment>,
     flaps: u32,
+    /// Dials that came to nothing since a session stood.
+    in_vain: u32,
     commands: mpsc::Sender<Command>,
     task: JoinHandle<()>,
 }
@@ -170,6 +172,46 @@ impl Engine {
             lines: self.briefs(wall, slot),
         };
         self.nodes.iter().map(brief).collect()
+    }
+
+    /// Does something with a line's session: the one that stands, else the next one; none, when the line is over before that.
+    pub fn with_line<T, F>(
+        &self,
+        node: &str,
+        line: &str,
+        what: F,
+    ) -> impl Future<Output = Option<T>> + Send + use<T, F>
+    where
+        T: Send + 'static,
+        F: FnOnce(&dyn Session) -> T + Send + 'static,
+    {
+        let (tell, told) = oneshot::channel();
+        let slot = self.lines.values();
+        let mut slot = slot.filter(|slot| *slot.node == *node && *slot.plan.name == *line);
+        let commands = slot.next().map(|slot| slot.commands.clone());
+        let done = Command::Use(Box::new(move |session| {
+            let _ = tell.send(what(session));
+        }));
+        async move {
+            commands?.send(done).await.ok()?;
+            told.await.ok()
+        }
+    }
+
+    /// Lines that wait before they dial again dial now. Those that had given up do not.
+    pub fn dial_now(&mut self) {
+        for slot in self.lines.values() {
+            let waits = matches!(slot.state, LineState::Down(cause) if !cause.stops_dialing());
+            if waits || slot.state == LineState::Dialing {
+                let _ = slot.commands.try_send(Command::Dial);
+            }
+        }
+    }
+
+    /// How many dials in a row came to nothing, of the line of all nodes with the fewest.
+    pub fn dialed_in_vain(&self) -> u32 {
+        let lines = self.lines.values().map(|slot| slot.in_vain);
+        lines.min().unwrap_or_default()
     }
 
     /// Whether every line of every node has been heard from, or found to be down.
@@ -318,6 +360,7 @@ impl Engine {
                 doubted: None,
                 up_until: None,
                 flaps: 0,
+                in_vain: 0,
                 commands,
                 task,
             },

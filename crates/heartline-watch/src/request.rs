@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures::stream::{self, StreamExt, TryStreamExt};
-use heartline_core::{Bound, Count, Detection, Fuse, Interval, Timing, TimingError};
+use heartline_core::{Count, Detection, Fuse, Interval, Patience, Timing, TimingError};
 use heartline_ssh::settings::{Invocation, LineOverride, Settings};
 use heartline_ssh::{ConnectError, Preparer, addresses};
 use tokio::time::timeout;
@@ -96,21 +96,26 @@ fn timing(asked: TimingEntry, settings: &Settings) -> Result<Timing, TimingError
     let stage = asked.connect_timeout.or(settings.connect_timeout);
     let interval = interval.map_or(Ok(Interval::DEFAULT), Interval::new)?;
     let count = count.map_or(Ok(Count::DEFAULT), Count::new)?;
-    let fuse = match asked.fuse {
-        None => Some(Fuse::default_for(Bound::of(interval, count))),
-        Some(Duration::ZERO) => None,
-        Some(fuse) => Some(Fuse::new(fuse, interval)?),
-    };
-    Ok(Timing {
+    let timing = Timing {
         interval,
         count,
-        fuse,
+        fuse: None,
         rise: asked.rise.unwrap_or(Timing::DEFAULT_RISE).max(1),
         stage_timeout: stage
             .filter(|stage| !stage.is_zero())
             .unwrap_or(Timing::DEFAULT_STAGE_TIMEOUT),
         detection: asked.detector.unwrap_or(Detection::Adaptive),
-    })
+        patience: asked.patience,
+        eager: asked.eager,
+    };
+    let fuse = match asked.fuse {
+        // No fuse is longer than that.
+        None if asked.patience == Some(Patience::Endless) => None,
+        None => Some(Fuse::default_for(timing.bound())),
+        Some(Duration::ZERO) => None,
+        Some(fuse) => Some(Fuse::new(fuse, interval)?),
+    };
+    Ok(Timing { fuse, ..timing })
 }
 
 /// A line's name where none was given: what it dials, and by what.

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, bail};
+use heartline_core::Patience;
 use heartline_ssh::Preparer;
 use heartline_ssh::identity::{Asker, Keyring};
 use heartline_ssh::settings::{LineOverride, Resolver};
@@ -42,6 +43,18 @@ impl Asked {
     /// time.
     pub(crate) fn without_fuse(mut self) -> Self {
         self.own_timing.fuse = Some(Duration::ZERO);
+        self
+    }
+
+    /// For sessions that are to stay: eager, and with an interval and a patience that go before all others.
+    pub(crate) fn patient(
+        mut self,
+        interval: Option<Duration>,
+        patience: Option<Patience>,
+    ) -> Self {
+        self.own_timing.interval = interval.or(self.own_timing.interval);
+        self.own_timing.patience = patience.or(self.own_timing.patience);
+        self.own_timing.eager = true;
         self
     }
 

@@ -91,6 +91,7 @@ impl TimingFlags {
             connect_timeout: self.connect_timeout,
             fuse: self.fuse,
             detector: self.detector.map(Detection::from),
+            ..TimingEntry::default()
         }
     }
 }

@@ -13,11 +13,10 @@ fn at(millis: u64) -> Moment {
 }
 
 fn rule(interval_ms: u64, count: u32) -> AliveRule {
+    let interval = Interval::new(ms(interval_ms)).unwrap();
     AliveRule {
-        interval: Interval::new(ms(interval_ms)).unwrap(),
-        count: Count::new(count).unwrap(),
         slack: Duration::ZERO,
-        prober: Prober::Us,
+        ..AliveRule::new(interval, Count::new(count).unwrap())
     }
 }
 
@@ -144,7 +143,7 @@ proptest! {
     ) {
         let mut rule = rule(interval, count);
         rule.slack = ms(slack.min(interval / 10));
-        let bound = rule.bound().as_duration();
+        let bound = rule.bound.as_duration();
         let mut alive = Alive::new(rule, Moment::START);
         let mut last = Moment::START;
         let mut late = late.into_iter().cycle();
@@ -219,7 +218,7 @@ proptest! {
             lost += stall;
             alive.handle_timeout(now);
         }
-        let most = rule.bound().as_duration() + lost + Alive::LAST_LOOK * looks;
+        let most = rule.bound.as_duration() + lost + Alive::LAST_LOOK * looks;
         prop_assert!(now.since_start() <= most);
     }
 }

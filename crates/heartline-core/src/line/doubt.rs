@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use super::{Adaptive, Line, LineState, Moment, Phase, Timer};
 use crate::detect::Doubt;
-use crate::timing::Detection;
+use crate::timing::{Detection, Patience};
 
 impl Line {
     /// A sign of life came: the next beat leaves an interval later.
@@ -64,10 +64,14 @@ impl Line {
         }
     }
 
-    /// Half an interval after a beat is due.
+    /// Half an interval after a beat is due, or half the patience.
     fn late_at(&self, life: Moment) -> Moment {
         let interval = self.timing.interval.as_duration();
-        life + interval + interval / 2
+        let late = match self.timing.patience {
+            Some(Patience::For(time)) => (time / 2).min(interval / 2),
+            Some(Patience::Endless) | None => interval / 2,
+        };
+        life + interval + late
     }
 
     fn next_beat(&self, life: Moment) -> Moment {

@@ -54,6 +54,7 @@ impl Line {
         }
         let rule = AliveRule {
             prober: self.prober,
+            bound: self.timing.bound(),
             ..AliveRule::new(self.timing.interval, self.timing.count)
         };
         self.timers.stop(Timer::Dial);

@@ -5,7 +5,7 @@ use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use heartline_core::Detection;
+use heartline_core::{Detection, Patience};
 use serde::Deserialize;
 
 use super::duration;
@@ -46,6 +46,12 @@ pub struct TimingEntry {
     pub fuse: Option<Duration>,
     /// When a silence is called down: `adaptive`, as soon as TCP would have repaired a loss, or `openssh`, at the bound.
     pub detector: Option<Detection>,
+    /// How long an answer is waited for once a beat is due, in place of a count; of `keep` alone.
+    #[serde(skip)]
+    pub patience: Option<Patience>,
+    /// Whether a network that is down is tried every half second; of `keep` alone.
+    #[serde(skip)]
+    pub eager: bool,
 }
 
 /// One node.
@@ -144,6 +150,8 @@ impl NodeEntry {
             connect_timeout: self.connect_timeout,
             fuse: self.fuse,
             detector: self.detector,
+            patience: None,
+            eager: false,
         }
     }
 }
@@ -159,6 +167,8 @@ impl TimingEntry {
             connect_timeout: self.connect_timeout.or(others.connect_timeout),
             fuse: self.fuse.or(others.fuse),
             detector: self.detector.or(others.detector),
+            patience: self.patience.or(others.patience),
+            eager: self.eager || others.eager,
         }
     }
 }

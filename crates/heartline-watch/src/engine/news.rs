@@ -20,6 +20,7 @@ impl Engine {
             News::Unguarded(why) => self.tell_unguarded(key, &why),
             News::Stands(heard, ends) => {
                 if let Some(slot) = self.lines.get_mut(&key) {
+                    slot.in_vain = 0;
                     slot.heard = Some(heard);
                     slot.ends = ends.or(slot.ends.take());
                 }
@@ -32,6 +33,11 @@ impl Engine {
                 self.told.push_back(Told::Layer(told));
             }
             News::NoTcp => {}
+            News::InVain => {
+                if let Some(slot) = self.lines.get_mut(&key) {
+                    slot.in_vain = slot.in_vain.saturating_add(1);
+                }
+            }
             News::InDoubt(since) => {
                 if let Some(slot) = self.lines.get_mut(&key) {
                     slot.doubted = Some(since);

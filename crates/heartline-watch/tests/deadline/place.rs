@@ -84,6 +84,7 @@ impl Place {
                 connect_timeout: Some(timing.stage_timeout),
                 fuse: Some(Duration::ZERO),
                 detector: Some(timing.detection),
+                ..TimingEntry::default()
             },
             paused: false,
         };

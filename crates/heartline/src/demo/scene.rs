@@ -147,6 +147,7 @@ fn request(
             // The embedded nodes run no command.
             fuse: Some(Duration::ZERO),
             detector: None,
+            ..TimingEntry::default()
         },
         paused: false,
     })
