@@ -196,7 +196,7 @@ impl Dialer {
                 let addresses = within(stage, Cause::Dns, socket::resolve(settings)).await?;
                 progress.reached(Stage::Connect);
                 let bound = target.timing.bound().as_duration();
-                let connect = socket::connect(settings, &addresses, bound);
+                let connect = socket::connect(settings, &addresses, bound, target.timing.eager);
                 let stream = within(stage, Cause::Silent, connect).await?;
                 let (wire, switch) = match cable {
                     Some(cable) => Wire::over(cable.lay(stream)),

@@ -1,17 +1,20 @@
 //! What russh tells us of one connection.
 
+use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::SystemTime;
 
 use heartline_core::{Cause, Failure};
-use russh::client::{DisconnectReason, Handler, Session};
+use russh::client::{ChannelOpenHandle, DisconnectReason, Handler, Msg, Session};
 use russh::keys::PublicKeyOrCertificate;
-use russh::{ChannelId, ChannelOpenFailure};
+use russh::{Channel, ChannelId, ChannelOpenFailure};
 use tokio::sync::oneshot;
 use tracing::warn;
 
 use crate::escape::escape;
+use crate::forward::{Arriving, Doors};
 use crate::hostkey::{HostKeyError, Verifier};
+use crate::inbox::Inboxes;
 use crate::socket::cause_of;
 
 /// What is learnt during a handshake, and when the session ends.
@@ -23,8 +26,12 @@ pub(crate) struct Learnt {
     pub(crate) algorithms: Option<(String, String)>,
     /// What the peer said when it ended the session.
     pub(crate) last_word: Option<Failure>,
-    /// Why the last channel was not opened, escaped.
-    pub(crate) channel_refusal: Option<String>,
+    /// Why the last channels were not opened, escaped, for whoever asked for them, in that order.
+    pub(crate) channel_refusals: VecDeque<String>,
+    /// What has come on channels.
+    pub(crate) inboxes: Inboxes,
+    /// Where the node listens for us.
+    pub(crate) doors: Doors,
 }
 
 /// Shared between the handler and whoever dials.
@@ -35,6 +42,8 @@ pub(crate) struct Listener {
     verifier: Arc<Verifier>,
     learnt: SharedLearnt,
     ended: Option<oneshot::Sender<Failure>>,
+    /// Those of `learnt`, since they are asked for every packet.
+    inboxes: Inboxes,
 }
 
 impl Listener {
@@ -42,10 +51,16 @@ impl Listener {
     pub(crate) fn new(verifier: Arc<Verifier>) -> (Self, SharedLearnt, oneshot::Receiver<Failure>) {
         let learnt = SharedLearnt::default();
         let (ended, end) = oneshot::channel();
+        let inboxes = Inboxes::default();
+        learnt
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .inboxes = inboxes.clone();
         let listener = Self {
             verifier,
             learnt: Arc::clone(&learnt),
             ended: Some(ended),
+            inboxes,
         };
         (listener, learnt, end)
     }
@@ -96,7 +111,110 @@ impl Handler for Listener {
         _session: &mut Session,
     ) -> Result<(), Self::Error> {
         let why = escape(description.as_bytes(), MAX_WORDS);
-        self.learn(|learnt| learnt.channel_refusal = Some(why));
+        self.learn(|learnt| {
+            learnt.channel_refusals.push_back(why);
+            if learnt.channel_refusals.len() > MAX_REFUSALS {
+                learnt.channel_refusals.pop_front();
+            }
+        });
+        Ok(())
+    }
+
+    fn withholds_window(&mut self, channel: ChannelId) -> bool {
+        self.inboxes.withholds(channel)
+    }
+
+    async fn server_channel_open_forwarded_tcpip(
+        &mut self,
+        channel: Channel<Msg>,
+        connected_address: &str,
+        connected_port: u32,
+        originator_address: &str,
+        originator_port: u32,
+        reply: ChannelOpenHandle,
+        _session: &mut Session,
+    ) -> Result<(), Self::Error> {
+        let mut door = None;
+        self.learn(|learnt| door = learnt.doors.tcp(connected_address, connected_port));
+        let from = Arriving::origin(originator_address, originator_port);
+        let arriving = Arriving {
+            channel,
+            reply,
+            from,
+        };
+        arriving.send_to(door).await;
+        Ok(())
+    }
+
+    async fn server_channel_open_forwarded_streamlocal(
+        &mut self,
+        channel: Channel<Msg>,
+        socket_path: &str,
+        reply: ChannelOpenHandle,
+        _session: &mut Session,
+    ) -> Result<(), Self::Error> {
+        let mut door = None;
+        self.learn(|learnt| door = learnt.doors.unix(socket_path));
+        let arriving = Arriving {
+            channel,
+            reply,
+            from: None,
+        };
+        arriving.send_to(door).await;
+        Ok(())
+    }
+
+    // What nobody has asked for is refused: russh would take it in. Dropping `reply` is the refusal.
+
+    async fn server_channel_open_agent_forward(
+        &mut self,
+        _channel: Channel<Msg>,
+        _reply: ChannelOpenHandle,
+        _session: &mut Session,
+    ) -> Result<(), Self::Error> {
+        Ok(())
+    }
+
+    async fn server_channel_open_session(
+        &mut self,
+        _channel: Channel<Msg>,
+        _reply: ChannelOpenHandle,
+        _session: &mut Session,
+    ) -> Result<(), Self::Error> {
+        Ok(())
+    }
+
+    async fn server_channel_open_direct_tcpip(
+        &mut self,
+        _channel: Channel<Msg>,
+        _host: &str,
+        _port: u32,
+        _originator_address: &str,
+        _originator_port: u32,
+        _reply: ChannelOpenHandle,
+        _session: &mut Session,
+    ) -> Result<(), Self::Error> {
+        Ok(())
+    }
+
+    async fn server_channel_open_direct_streamlocal(
+        &mut self,
+        _channel: Channel<Msg>,
+        _socket_path: &str,
+        _reply: ChannelOpenHandle,
+        _session: &mut Session,
+    ) -> Result<(), Self::Error> {
+        Ok(())
+    }
+
+    async fn server_channel_open_x11(
+        &mut self,
+        _channel: Channel<Msg>,
+        _originator_address: &str,
+        _originator_port: u32,
+        _reply: ChannelOpenHandle,
+        _session: &mut Session,
+    ) -> Result<(), Self::Error> {
         Ok(())
     }
 
@@ -136,5 +254,7 @@ pub(crate) fn failure_of(error: &russh::Error) -> Failure {
     Failure::new(cause, escape(error.to_string().as_bytes(), MAX_WORDS))
 }
 
+/// How many of those are kept that nobody has asked for.
+const MAX_REFUSALS: usize = 64;
 /// How much of a peer's words is kept.
 const MAX_WORDS: usize = 255;

@@ -4,7 +4,6 @@ use std::future::poll_fn;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex as StdMutex, PoisonError, Weak};
 use std::task::{Context, Poll};
-use std::time::Duration;
 
 use heartline_core::{Alive, AliveRule, AliveStep, Cause, Failure, Moment, Prober, Timing};
 use russh::Channel;
@@ -74,6 +73,7 @@ impl SharedJump {
         let timing = host.timing;
         let rule = AliveRule {
             prober: Prober::Session,
+            bound: timing.bound(),
             ..AliveRule::new(timing.interval, timing.count)
         };
         let used = Arc::<Notify>::default();
@@ -181,10 +181,6 @@ impl Watch {
                 return;
             };
             self.alive.handle_life(jump.session.heard().last());
-            if jump.session.is_deaf() {
-                // Whatever it says waits in a buffer that nobody reads.
-                self.alive.handle_stall(self.clock.now(), Duration::MAX);
-            }
             if self.alive.handle_timeout(self.clock.now()) == Some(AliveStep::End) {
                 break;
             }

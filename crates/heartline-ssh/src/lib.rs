@@ -18,9 +18,11 @@ mod dial;
 mod escape;
 mod exec;
 mod far;
+mod forward;
 mod guard;
 mod handler;
 mod hold;
+mod inbox;
 mod inspect;
 mod jump;
 mod preamble;
@@ -45,6 +47,9 @@ pub use exec::{
     Ending, Exec, ExecError, ExecInput, ExecOutput, ExecRequest, Executing, Part, Size, Terminal,
 };
 pub use far::{FarSession, Naming, NotFarSession, name_session};
+pub use forward::{
+    FarEnd, FarInput, FarOutput, FarStream, ForwardError, Forwards, Incoming, Listening,
+};
 pub use guard::{
     Duty, Ended, Guard, GuardRule, Settled, Tries, Unguarded, forced_command, guard_request,
 };

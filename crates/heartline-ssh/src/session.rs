@@ -13,12 +13,13 @@ use tokio::time::{Instant, timeout};
 
 use crate::conversation::Heard;
 use crate::exec::{self, ExecRequest, Executing};
+use crate::forward::Forwards;
 use crate::guard::{Guard, GuardRule, Guarding};
 use crate::handler::{Listener, SharedLearnt, failure_of};
 use crate::hold;
 use crate::inspect::{self, InspectError, Inspector};
 use crate::jump::SharedJump;
-use crate::wire::{Brake, Ends, KillSwitch};
+use crate::wire::{Ends, KillSwitch};
 
 /// What answers when a beat is sent: the round trip, or that there will be no answer.
 pub type Beat = Pin<Box<dyn Future<Output = Result<Duration, Failure>> + Send>>;
@@ -72,9 +73,8 @@ pub trait Session: Send {
     /// Starts a command at the far end, on a channel of its own.
     fn exec(&self, request: ExecRequest) -> Executing;
 
-    /// Whether nothing is read of it now, because what came of a command is not taken: then it cannot be heard, and its
-    /// silence means nothing.
-    fn is_deaf(&self) -> bool;
+    /// Makes connections through it.
+    fn forwards(&self) -> Forwards;
 
     /// Starts an inspector there, on a channel of its own, which looks after what *other* sessions of the same user have
     /// started. `patience` bounds the wait for the channel, and for its hello.
@@ -146,15 +146,6 @@ impl RusshSession {
         self.switch.kill();
     }
 
-    /// What lets the session rest: the wire of the outermost connection, since bytes that have arrived there must be taken
-    /// by a session in between, or its beats would stop.
-    fn brake(&self) -> Brake {
-        match &self.via {
-            Some(jump) => jump.session().brake(),
-            None => self.switch.brake(),
-        }
-    }
-
     /// Says goodbye and waits until it has left. Whoever is the last to leave a jump host says it there too.
     async fn say_goodbye(self) {
         let said = self
@@ -182,7 +173,7 @@ impl RusshSession {
         opened.map_err(|error| match error {
             Error::ChannelOpenFailure(_) => {
                 let mut learnt = self.learnt.lock().unwrap_or_else(PoisonError::into_inner);
-                let why = learnt.channel_refusal.take().unwrap_or_default();
+                let why = learnt.channel_refusals.pop_front().unwrap_or_default();
                 Failure::new(refusal(&why), format!("the jump host says: {why}"))
             }
             error => Failure {
@@ -254,16 +245,16 @@ impl Session for RusshSession {
 
     fn guard(&self, rule: GuardRule) -> Guard {
         let learnt = Arc::clone(&self.learnt);
-        Guarding::start(Arc::downgrade(&self.handle), learnt, self.brake(), rule)
+        Guarding::start(Arc::downgrade(&self.handle), learnt, rule)
     }
 
     fn exec(&self, request: ExecRequest) -> Executing {
         let (session, learnt) = (Arc::downgrade(&self.handle), Arc::clone(&self.learnt));
-        Box::pin(exec::start(session, learnt, self.brake(), request))
+        Box::pin(exec::start(session, learnt, request))
     }
 
-    fn is_deaf(&self) -> bool {
-        self.brake().holds()
+    fn forwards(&self) -> Forwards {
+        Forwards::new(Arc::downgrade(&self.handle), Arc::clone(&self.learnt))
     }
 
     fn inspect(&self, patience: Duration) -> Inspecting {

@@ -9,7 +9,7 @@ use std::net::IpAddr;
 use std::os::fd::OwnedFd;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -78,11 +78,6 @@ impl KillSwitch {
         self.switch.writer.wake();
     }
 
-    /// What lets its wire rest.
-    pub(crate) fn brake(&self) -> Brake {
-        Brake(Arc::clone(&self.switch))
-    }
-
     /// Where the connection begins and ends. `None` where there is no TCP of our own.
     pub(crate) fn ends(&self) -> Option<Ends> {
         let socket = socket2::SockRef::from(self.socket.as_ref()?);
@@ -140,38 +135,9 @@ impl Drop for KillSwitch {
     }
 }
 
-/// Lets a [`Wire`] rest: nothing is read from it while somebody holds this, and what is written goes on leaving.
-#[derive(Clone, Debug)]
-pub(crate) struct Brake(Arc<Shared>);
-
-impl Brake {
-    /// Once more.
-    pub(crate) fn hold(&self) {
-        self.0.held.fetch_add(1, Ordering::AcqRel);
-    }
-
-    /// Once less; each hold is to be released once.
-    pub(crate) fn release(&self) {
-        self.0.held.fetch_sub(1, Ordering::AcqRel);
-        self.0.reader.wake();
-    }
-
-    /// Whether anybody holds it.
-    pub(crate) fn holds(&self) -> bool {
-        self.0.held.load(Ordering::Acquire) > 0
-    }
-
-    /// Of no wire.
-    #[cfg(test)]
-    pub(crate) fn detached() -> Self {
-        Self(Arc::default())
-    }
-}
-
 #[derive(Debug, Default)]
 struct Shared {
     killed: AtomicBool,
-    held: AtomicUsize,
     reader: AtomicWaker,
     writer: AtomicWaker,
 }
@@ -200,10 +166,6 @@ impl AsyncRead for Wire {
     ) -> Poll<io::Result<()>> {
         if self.switch.is_killed(&self.switch.reader, cx) {
             return Poll::Ready(Err(Self::killed()));
-        }
-        if self.switch.held.load(Ordering::Acquire) > 0 {
-            // Whoever releases it wakes us.
-            return Poll::Pending;
         }
         Pin::new(&mut self.carrier).poll_read(cx, buf)
     }

@@ -1,28 +1,26 @@
 //! A command at the far end of a session: its input, its output as it comes, how it ended.
 //!
 //! Bytes flow both ways with back-pressure, and none of it stops the beats: what is sent waits here for the channel's window;
-//! what comes and is not taken lets the session's wire rest ([`backlog`](self::backlog)), while beats still leave.
+//! what comes and is not taken waits in an inbox, and when that is full the node waits, with this command alone.
 
 use std::future::Future;
 use std::pin::Pin;
-use std::sync::{PoisonError, Weak};
+use std::sync::{Arc, PoisonError, Weak};
 use std::time::Duration;
 
 use bytes::Bytes;
 use russh::client::{Handle, Msg};
 use russh::{Channel, ChannelWriteHalf, Error, Sig};
 use thiserror::Error;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::oneshot;
 use tokio::time::timeout;
 
 use crate::handler::{Listener, SharedLearnt};
-use crate::wire::Brake;
+use crate::inbox::{Inbox, Piece};
 
-mod backlog;
 mod pump;
 mod terminal;
 
-use backlog::Backlog;
 use pump::{Asked, Pump};
 
 pub(crate) use pump::signal_name_of;
@@ -42,7 +40,7 @@ pub struct ExecRequest {
     pub patience: Duration,
 }
 
-/// A command that was started. When all three parts are dropped its channel is closed.
+/// A command that was started. When its output is dropped what still comes is let go; the command goes on.
 #[derive(Debug)]
 pub struct Exec {
     /// Where its input goes and who signals it.
@@ -58,14 +56,13 @@ pub struct Exec {
 /// Sends to a command. Every call waits for the channel's window, which is as long as the command lets it.
 #[derive(Debug)]
 pub struct ExecInput {
-    write: std::sync::Arc<ChannelWriteHalf<Msg>>,
+    write: Arc<ChannelWriteHalf<Msg>>,
 }
 
 /// What comes of a command.
 #[derive(Debug)]
 pub struct ExecOutput {
-    parts: mpsc::UnboundedReceiver<Part>,
-    backlog: std::sync::Arc<Backlog>,
+    inbox: Arc<Inbox>,
 }
 
 /// One piece of what comes of a command.
@@ -146,27 +143,22 @@ impl ExecInput {
 impl ExecOutput {
     /// The next piece; none, when its channel or its session is over. Losing the future loses nothing.
     pub async fn next(&mut self) -> Option<Part> {
-        let part = self.parts.recv().await?;
-        self.backlog.taken(part.weight());
-        Some(part)
+        loop {
+            return Some(match self.inbox.next().await? {
+                Piece::Out(bytes) => Part::Out(bytes),
+                Piece::Err(bytes) => Part::Err(bytes),
+                Piece::Ended(ending) => Part::Ended(ending),
+                Piece::Closed => Part::Closed,
+                Piece::Eof => continue,
+            });
+        }
     }
 }
 
 impl Drop for ExecOutput {
     fn drop(&mut self) {
         // What still comes waits for nobody.
-        self.backlog.abandon();
-    }
-}
-
-impl Part {
-    /// What it takes up here, in bytes.
-    fn weight(&self) -> usize {
-        let bytes = match self {
-            Self::Out(bytes) | Self::Err(bytes) => bytes.len(),
-            Self::Ended(_) | Self::Closed => 0,
-        };
-        bytes.saturating_add(OVERHEAD)
+        self.inbox.abandon();
     }
 }
 
@@ -174,7 +166,6 @@ impl Part {
 pub(crate) async fn start(
     session: Weak<Handle<Listener>>,
     learnt: SharedLearnt,
-    brake: Brake,
     request: ExecRequest,
 ) -> Result<Exec, ExecError> {
     let patience = request.patience;
@@ -183,8 +174,13 @@ pub(crate) async fn start(
         .unwrap_or(Err(ExecError::Mute { after: patience }))?
         .split();
     let (tell, started) = oneshot::channel();
-    let (send, parts) = mpsc::unbounded_channel();
-    let backlog = std::sync::Arc::new(Backlog::new(brake));
+    let write = Arc::new(write);
+    let inboxes = {
+        let learnt = learnt.lock().unwrap_or_else(PoisonError::into_inner);
+        learnt.inboxes.clone()
+    };
+    let filler = inboxes.open(write.id());
+    let inbox = filler.inbox();
     let mut asked = Asked::default();
     let ask = async {
         for (name, value) in &request.env {
@@ -205,8 +201,9 @@ pub(crate) async fn start(
     let sent: Result<Result<(), Error>, _> = timeout(patience, ask).await;
     sent.map_err(|_| ExecError::Mute { after: patience })?
         .map_err(over)?;
-    let pump = Pump::new(asked, send, std::sync::Arc::clone(&backlog), tell);
-    tokio::spawn(pump.run(read));
+    let mut pump = Pump::new(asked, tell);
+    let fill = filler.fill(read, Arc::clone(&write), move |message| pump.sort(message));
+    tokio::spawn(fill);
     let started = timeout(patience, started).await;
     let answers = match started {
         Ok(Ok(answers)) => answers?,
@@ -217,10 +214,8 @@ pub(crate) async fn start(
         }
     };
     Ok(Exec {
-        input: ExecInput {
-            write: std::sync::Arc::new(write),
-        },
-        output: ExecOutput { parts, backlog },
+        input: ExecInput { write },
+        output: ExecOutput { inbox },
         refused_env: answers.refused_env,
         refused_terminal: answers.refused_terminal,
     })
@@ -237,7 +232,7 @@ async fn open(
         .map_err(|error| match error {
             Error::ChannelOpenFailure(_) => {
                 let mut learnt = learnt.lock().unwrap_or_else(PoisonError::into_inner);
-                let why = learnt.channel_refusal.take().unwrap_or_default();
+                let why = learnt.channel_refusals.pop_front().unwrap_or_default();
                 ExecError::NoChannel { why }
             }
             _ => ExecError::Over,
@@ -247,6 +242,3 @@ async fn open(
 fn over(_: Error) -> ExecError {
     ExecError::Over
 }
-
-/// What a piece takes up beside its bytes.
-const OVERHEAD: usize = 128;

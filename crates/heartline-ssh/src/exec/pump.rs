@@ -1,14 +1,13 @@
-//! Empties a command's channel, always.
+//! What comes on a command's channel: answers to what was asked, its output, its end.
 
 use std::collections::VecDeque;
-use std::sync::Arc;
 
-use russh::{ChannelMsg, ChannelReadHalf, Sig};
-use tokio::sync::{mpsc, oneshot};
+use russh::{ChannelMsg, Sig};
+use tokio::sync::oneshot;
 
-use super::backlog::Backlog;
-use super::{Ending, ExecError, Part};
+use super::{Ending, ExecError};
 use crate::escape::escape;
+use crate::inbox::Piece;
 
 /// What was asked of a channel, in the order of the answers.
 #[derive(Debug, Default)]
@@ -28,12 +27,10 @@ pub(super) struct Answers {
     pub(super) refused_terminal: bool,
 }
 
-/// Carries what comes to whoever takes it.
+/// Sorts what comes of a command.
 pub(super) struct Pump {
     asked: Asked,
     answers: Answers,
-    send: mpsc::UnboundedSender<Part>,
-    backlog: Arc<Backlog>,
     started: Option<oneshot::Sender<Result<Answers, ExecError>>>,
 }
 
@@ -52,54 +49,37 @@ impl Asked {
 }
 
 impl Pump {
-    pub(super) fn new(
-        asked: Asked,
-        send: mpsc::UnboundedSender<Part>,
-        backlog: Arc<Backlog>,
-        started: oneshot::Sender<Result<Answers, ExecError>>,
-    ) -> Self {
+    pub(super) fn new(asked: Asked, started: oneshot::Sender<Result<Answers, ExecError>>) -> Self {
         Self {
             asked,
             answers: Answers::default(),
-            send,
-            backlog,
             started: Some(started),
         }
     }
 
-    /// Until the channel or the session is over.
-    pub(super) async fn run(mut self, mut read: ChannelReadHalf) {
-        while let Some(message) = read.wait().await {
-            let part = match message {
-                ChannelMsg::Data { data } => Part::Out(data),
-                // RFC 4254, section 5.2: SSH_EXTENDED_DATA_STDERR, and nothing else is defined.
-                ChannelMsg::ExtendedData { data, ext: 1 } => Part::Err(data),
-                ChannelMsg::ExitStatus { exit_status } => Part::Ended(Ending::Status(exit_status)),
-                ChannelMsg::ExitSignal { signal_name, .. } => {
-                    Part::Ended(Ending::Signal(signal_name_of(signal_name)))
-                }
-                ChannelMsg::Success => {
-                    self.answered(true);
-                    continue;
-                }
-                ChannelMsg::Failure => {
-                    self.answered(false);
-                    continue;
-                }
-                ChannelMsg::Close => Part::Closed,
-                _ => continue,
-            };
-            let is_last = part == Part::Closed;
-            self.backlog.came(part.weight());
-            if self.send.send(part).is_err() {
-                // Nobody takes it; the channel is emptied all the same, so that the session goes on.
-                self.backlog.abandon();
+    /// What of it is for whoever takes the output.
+    pub(super) fn sort(&mut self, message: ChannelMsg) -> Option<Piece> {
+        match message {
+            ChannelMsg::Data { data } => Some(Piece::Out(data)),
+            // RFC 4254, section 5.2: SSH_EXTENDED_DATA_STDERR, and nothing else is defined.
+            ChannelMsg::ExtendedData { data, ext: 1 } => Some(Piece::Err(data)),
+            ChannelMsg::ExitStatus { exit_status } => {
+                Some(Piece::Ended(Ending::Status(exit_status)))
             }
-            if is_last {
-                break;
+            ChannelMsg::ExitSignal { signal_name, .. } => {
+                Some(Piece::Ended(Ending::Signal(signal_name_of(signal_name))))
             }
+            ChannelMsg::Success => {
+                self.answered(true);
+                None
+            }
+            ChannelMsg::Failure => {
+                self.answered(false);
+                None
+            }
+            ChannelMsg::Close => Some(Piece::Closed),
+            _ => None,
         }
-        self.backlog.abandon();
     }
 
     fn answered(&mut self, granted: bool) {

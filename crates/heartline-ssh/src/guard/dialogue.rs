@@ -106,11 +106,6 @@ impl Dialogue {
         self.owed.front().copied()
     }
 
-    /// What to send as a beat that wants no answer, while none can be heard.
-    pub(super) fn quiet_beat() -> Vec<u8> {
-        b"q\n".to_vec()
-    }
-
     /// What to send for everything to be signalled.
     pub(super) fn signal(name: &str) -> Vec<u8> {
         format!("s {name}\n").into_bytes()

@@ -40,8 +40,7 @@
 //!   has died, its children are not known any more, nor is one that has ended before those it left. That is a read and no fork. Not every kernel lists children
 //!   (`CONFIG_PROC_CHILDREN`); without it, who has neither the environment nor a living server is not found.
 //! * `end` is `w` alone, and how many are left is told; the fuse is held on, so that a session whose contact is lost at its very
-//!   end goes too. `s NAME` signals all who are there; `q` is a beat that wants no answer,
-//!   since answers that nobody takes would stop the guard one day. Both count as beats.
+//!   end goes too. `s NAME` signals all who are there, and counts as a beat.
 //! * PIPE and HUP are ignored: who dies of an answer that nobody takes ends nothing.
 
 use heartline_core::Fuse;
@@ -127,7 +126,7 @@ const ALL: &str = concat!(
     "d(){ trap \"v KILL;e KILL\" 0;v TERM;w;e TERM;for j in 1 2 3 4 5 6 7 8 9 10;do ",
     "sleep .1||{ sleep 1;break;};[ $h ]&&{ f||exit;};kill -0 $p||exit;done;e KILL;exit;};",
     "o(){ read -r y </proc/$p/task/$p/children;[ \"$y\" = \"$Z\" ]||{ Z=$y;for y in $y;do case \"$W\" in *\" $y \"*);;*)W=\"$W$y \";;esac;done;V=$W;};};",
-    "c(){ o;case $x in \"s \"*)z ${x#s };;q);;*)echo $x$V;V=;;esac;};",
+    "c(){ o;case $x in \"s \"*)z ${x#s };;*)echo $x$V;V=;;esac;};",
     "trap \"\" PIPE HUP;",
     "if echo|(read -t 1 x);then o=$(($2-1));echo;echo $1 T $I;",
     "while read -t $o x||read -t 1 x;do [ \"$x\" = end ]&&{ w;echo e $n;continue;};c;done;d;fi;",

@@ -22,13 +22,11 @@ use super::{Duty, Guard, GuardRule, Known, Settled, Stage, Unguarded};
 use crate::escape::escape;
 use crate::exec::signal_name_of;
 use crate::handler::{Listener, SharedLearnt};
-use crate::wire::Brake;
 
 /// A guard's task.
 pub(crate) struct Guarding {
     session: Weak<Handle<Listener>>,
     learnt: SharedLearnt,
-    brake: Brake,
     rule: GuardRule,
     known: Arc<Known>,
 }
@@ -48,7 +46,6 @@ impl Guarding {
     pub(crate) fn start(
         session: Weak<Handle<Listener>>,
         learnt: SharedLearnt,
-        brake: Brake,
         rule: GuardRule,
     ) -> Guard {
         let (tell, end) = oneshot::channel();
@@ -56,7 +53,6 @@ impl Guarding {
         let task = Self {
             session,
             learnt,
-            brake,
             rule,
             known: Arc::clone(&known),
         };
@@ -143,9 +139,7 @@ impl Guarding {
                     }
                     next = Instant::now() + period;
                     self.look_at_shell(&talk, period);
-                    if self.rule.duty == Duty::All && self.brake.holds() {
-                        sending.set(write.data_bytes(Dialogue::quiet_beat()).fuse());
-                    } else if let Some(beat) = talk.dialogue.beat(self.rule.clock.now()) {
+                    if let Some(beat) = talk.dialogue.beat(self.rule.clock.now()) {
                         sending.set(write.data_bytes(beat).fuse());
                     }
                 }
@@ -287,7 +281,7 @@ pub(crate) async fn open_channel(
         Ok(Ok(channel)) => Some(Ok(channel)),
         Ok(Err(Error::ChannelOpenFailure(_))) => {
             let mut learnt = learnt.lock().unwrap_or_else(PoisonError::into_inner);
-            let why = learnt.channel_refusal.take().unwrap_or_default();
+            let why = learnt.channel_refusals.pop_front().unwrap_or_default();
             Some(Err(Unguarded::NoChannel { why }))
         }
         Ok(Err(_)) => None,

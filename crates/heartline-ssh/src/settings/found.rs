@@ -13,7 +13,8 @@ use super::jump::Jump;
 use super::local::Local;
 use super::tokens::{Rule, TokenError, Tokens, tilde};
 use super::{
-    Algorithms, Family, HostKeySettings, IdentityFile, IdentitySettings, Proxy, Settings, Strict,
+    Algorithms, Family, Forwarding, HostKeySettings, IdentityFile, IdentitySettings, Proxy,
+    Settings, Strict,
 };
 
 /// Values of `ssh_config` with nothing expanded but `HostName`.
@@ -57,6 +58,7 @@ pub(super) struct Found {
     pub(super) macs: Option<Vec<String>>,
     pub(super) compression: bool,
     pub(super) proxy: FoundProxy,
+    pub(super) forwarding: Forwarding,
     /// `UserKnownHostsFile` and `IdentityAgent` came with their tokens expanded, as `ssh -G` of
     /// OpenSSH 9.2 prints them.
     pub(super) files_expanded: bool,
@@ -141,6 +143,7 @@ impl Found {
                 compression: self.compression,
             },
             proxy: self.proxy(inv, jump, &tokens)?,
+            forwarding: self.forwarding.clone(),
         })
     }
 

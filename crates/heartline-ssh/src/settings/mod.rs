@@ -76,6 +76,41 @@ pub struct Settings {
     pub algorithms: Algorithms,
     /// What lies between us and the destination.
     pub proxy: Proxy,
+    /// What is to be forwarded.
+    pub forwarding: Forwarding,
+}
+
+/// `LocalForward` and its kin.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Forwarding {
+    /// `LocalForward`, each as `ssh -G` prints it: where to listen, a blank, and where it leads to.
+    pub local: Vec<String>,
+    /// `RemoteForward`, alike.
+    pub remote: Vec<String>,
+    /// `DynamicForward`: where to listen.
+    pub dynamic: Vec<String>,
+    /// `ExitOnForwardFailure`.
+    pub exit_on_failure: bool,
+    /// `GatewayPorts`.
+    pub gateway_ports: bool,
+    /// `StreamLocalBindUnlink`.
+    pub bind_unlink: bool,
+    /// `StreamLocalBindMask`.
+    pub bind_mask: u32,
+}
+
+impl Default for Forwarding {
+    fn default() -> Self {
+        Self {
+            local: Vec::new(),
+            remote: Vec::new(),
+            dynamic: Vec::new(),
+            exit_on_failure: false,
+            gateway_ports: false,
+            bind_unlink: false,
+            bind_mask: 0o177,
+        }
+    }
 }
 
 /// `AddressFamily`.

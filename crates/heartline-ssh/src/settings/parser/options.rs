@@ -5,7 +5,7 @@ use crate::settings::destination::Destination;
 use crate::settings::found::{Files, Found, FoundProxy};
 use crate::settings::invocation::Invocation;
 use crate::settings::jump::Jump;
-use crate::settings::{Family, Strict};
+use crate::settings::{Family, Forwarding, Strict};
 
 use super::algorithms::{CA, CIPHERS, KEX, KEYS, Kind, MACS};
 use super::error::{ParseError, ParseErrorKind};
@@ -83,6 +83,14 @@ pub(super) struct Options {
     ignore_unknown: Option<String>,
     canonicalize: Option<bool>,
     canonical_domains: Option<Vec<String>>,
+    local_forwards: Vec<String>,
+    remote_forwards: Vec<String>,
+    dynamic_forwards: Vec<String>,
+    clear_forwards: Option<bool>,
+    exit_on_failure: Option<bool>,
+    gateway_ports: Option<bool>,
+    bind_unlink: Option<bool>,
+    bind_mask: Option<u32>,
 }
 
 impl Options {
@@ -131,6 +139,7 @@ impl Options {
         }
         let mut values = Values::new(&line.keyword, split(line.rest)?);
         let known = self.set_way(&mut values, active)?
+            || self.set_forwards(&mut values, active)?
             || self.set_identity(&mut values, active)?
             || self.set_host_key(&mut values, active)?
             || self.set_algorithms(&mut values, active)?;
@@ -166,6 +175,23 @@ impl Options {
             "ignoreunknown" => put(active, &mut self.ignore_unknown, v.one()?),
             "canonicalizehostname" => put(active, &mut self.canonicalize, v.canonicalize()?),
             "canonicaldomains" => put(active, &mut self.canonical_domains, v.list(MAX_FILES)?),
+            _ => return Ok(false),
+        }
+        Ok(true)
+    }
+
+    /// What is to be forwarded.
+    fn set_forwards(&mut self, v: &mut Values<'_>, active: bool) -> Result<bool, ParseErrorKind> {
+        let keyword = v.keyword;
+        match keyword {
+            "localforward" => add(active, &mut self.local_forwards, v.forward(2)?, keyword)?,
+            "remoteforward" => add(active, &mut self.remote_forwards, v.forward(2)?, keyword)?,
+            "dynamicforward" => add(active, &mut self.dynamic_forwards, v.forward(1)?, keyword)?,
+            "clearallforwardings" => put(active, &mut self.clear_forwards, v.flag()?),
+            "exitonforwardfailure" => put(active, &mut self.exit_on_failure, v.flag()?),
+            "gatewayports" => put(active, &mut self.gateway_ports, v.flag()?),
+            "streamlocalbindunlink" => put(active, &mut self.bind_unlink, v.flag()?),
+            "streamlocalbindmask" => put(active, &mut self.bind_mask, v.octal()?),
             _ => return Ok(false),
         }
         Ok(true)
@@ -294,6 +320,19 @@ impl Options {
                     FoundProxy::Command(command)
                 }
                 _ => FoundProxy::None,
+            },
+            forwarding: if self.clear_forwards == Some(true) {
+                Forwarding::default()
+            } else {
+                Forwarding {
+                    local: self.local_forwards,
+                    remote: self.remote_forwards,
+                    dynamic: self.dynamic_forwards,
+                    exit_on_failure: self.exit_on_failure.unwrap_or(false),
+                    gateway_ports: self.gateway_ports.unwrap_or(false),
+                    bind_unlink: self.bind_unlink.unwrap_or(false),
+                    bind_mask: self.bind_mask.unwrap_or(Forwarding::default().bind_mask),
+                }
             },
             files_expanded: false,
         }

@@ -45,6 +45,22 @@ impl<'a> Values<'a> {
         Ok(words)
     }
 
+    /// A forward, of so many words at most, with a blank between them.
+    pub(super) fn forward(&mut self, most: usize) -> Result<String, ParseErrorKind> {
+        let mut words = vec![self.one()?];
+        words.extend(self.words.by_ref().take(most - 1));
+        Ok(words.join(" "))
+    }
+
+    /// As of umask(2).
+    pub(super) fn octal(&mut self) -> Result<u32, ParseErrorKind> {
+        let word = self.one()?;
+        u32::from_str_radix(&word, 8)
+            .ok()
+            .filter(|mask| *mask <= 0o777)
+            .ok_or_else(|| self.bad("an octal number up to 0777", &word))
+    }
+
     /// Whatever is left does not matter.
     pub(super) fn skip(&mut self) {
         self.words.by_ref().for_each(drop);

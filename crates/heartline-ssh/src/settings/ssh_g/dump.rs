@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use crate::settings::destination::shown;
 use crate::settings::error::SettingsError;
 use crate::settings::found::{Files, Found, FoundProxy};
-use crate::settings::{Family, Strict};
+use crate::settings::{Family, Forwarding, Strict};
 
 /// What one run printed.
 #[derive(Debug, Default)]
@@ -74,6 +74,7 @@ impl Dump {
             macs: list("macs"),
             compression: self.flag("compression", false)?,
             proxy: self.proxy(),
+            forwarding: self.forwarding()?,
             files_expanded: baseline.files_expanded,
         })
     }
@@ -172,6 +173,21 @@ impl Dump {
                 text,
             )),
         }
+    }
+
+    fn forwarding(&self) -> Result<Forwarding, SettingsError> {
+        let mask = self.text("streamlocalbindmask").unwrap_or("0177");
+        let bind_mask = u32::from_str_radix(mask, 8)
+            .map_err(|_| bad("streamlocalbindmask", "an octal number", mask))?;
+        Ok(Forwarding {
+            local: self.all("localforward").to_vec(),
+            remote: self.all("remoteforward").to_vec(),
+            dynamic: self.all("dynamicforward").to_vec(),
+            exit_on_failure: self.flag("exitonforwardfailure", false)?,
+            gateway_ports: self.flag("gatewayports", false)?,
+            bind_unlink: self.flag("streamlocalbindunlink", false)?,
+            bind_mask,
+        })
     }
 
     fn proxy(&self) -> FoundProxy {

@@ -1,0 +1,378 @@
+//! What has come on a channel and was not taken yet, and when its peer must wait.
+//!
+//! russh's queue of a channel is emptied at all times, since the whole session would wait for one that is full. What was
+//! taken off it waits here for its reader; and a channel of which too much waits has its window opened no more, until that
+//! was taken (RFC 4254, section 5.2). So only that channel's peer waits: the session reads on, and all else in it goes on.
+
+use std::collections::{HashMap, VecDeque};
+use std::pin::pin;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use bytes::{Bytes, BytesMut};
+use russh::client::Msg;
+use russh::{ChannelId, ChannelMsg, ChannelReadHalf, ChannelWriteHalf};
+use tokio::sync::Notify;
+
+use crate::exec::Ending;
+
+/// One piece of what comes on a channel.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Piece {
+    /// Data.
+    Out(Bytes),
+    /// Data beside it: a command's standard error.
+    Err(Bytes),
+    /// How its command ended.
+    Ended(Ending),
+    /// No more data comes.
+    Eof,
+    /// Nothing comes any more: the channel is closed.
+    Closed,
+}
+
+/// The channels of a session that have an inbox.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Inboxes(Arc<Mutex<HashMap<u32, Arc<Inbox>>>>);
+
+/// See the module.
+#[derive(Debug, Default)]
+pub(crate) struct Inbox {
+    state: Mutex<State>,
+    /// There is something to take, or nothing will come any more.
+    filled: Notify,
+    /// Enough was taken for the window to be opened again.
+    drained: Notify,
+    /// The channel is to be closed.
+    hung_up: Notify,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    parts: VecDeque<Piece>,
+    bytes: usize,
+    is_withheld: bool,
+    is_abandoned: bool,
+    is_over: bool,
+}
+
+/// A channel's inbox as it is filled. When this is dropped nothing comes any more, and its window is always opened.
+#[derive(Debug)]
+pub(crate) struct Filler {
+    channel: u32,
+    inboxes: Inboxes,
+    inbox: Arc<Inbox>,
+}
+
+/// The peer has sent more than its window allows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Overrun;
+
+impl Inboxes {
+    /// An inbox for this channel.
+    pub(crate) fn open(&self, channel: ChannelId) -> Filler {
+        self.open_numbered(channel.into())
+    }
+
+    fn open_numbered(&self, channel: u32) -> Filler {
+        let inbox = Arc::<Inbox>::default();
+        self.all().insert(channel, Arc::clone(&inbox));
+        Filler {
+            channel,
+            inboxes: self.clone(),
+            inbox,
+        }
+    }
+
+    /// Whether so much waits that the channel's window is not to be opened now.
+    pub(crate) fn withholds(&self, channel: ChannelId) -> bool {
+        self.withholds_numbered(channel.into())
+    }
+
+    fn withholds_numbered(&self, channel: u32) -> bool {
+        let inbox = self.all().get(&channel).cloned();
+        inbox.is_some_and(|inbox| {
+            let mut state = inbox.state();
+            state.is_withheld |= state.bytes > HIGH && !state.is_abandoned;
+            state.is_withheld
+        })
+    }
+
+    fn all(&self) -> MutexGuard<'_, HashMap<u32, Arc<Inbox>>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Filler {
+    /// Where it is taken from.
+    pub(crate) fn inbox(&self) -> Arc<Inbox> {
+        Arc::clone(&self.inbox)
+    }
+
+    /// This has come. What comes when nobody takes anything any more is let go.
+    fn put(&self, part: Piece) -> Result<(), Overrun> {
+        let mut state = self.inbox.state();
+        if state.is_abandoned {
+            return Ok(());
+        }
+        state.bytes = state.bytes.saturating_add(part.len());
+        if state.bytes > MOST {
+            return Err(Overrun);
+        }
+        match state.parts.pop_back() {
+            Some(last) => {
+                let (last, rest) = last.joined(part);
+                state.parts.push_back(last);
+                state.parts.extend(rest);
+            }
+            None => state.parts.push_back(part),
+        }
+        self.inbox.filled.notify_one();
+        Ok(())
+    }
+
+    /// Takes off russh's queue all that comes, for as long as anything does, puts here what `sort` makes of it, opens the
+    /// window when enough was taken, and closes the channel when its reader hangs up or its peer does not heed the window.
+    pub(crate) async fn fill(
+        self,
+        mut read: ChannelReadHalf,
+        write: Arc<ChannelWriteHalf<Msg>>,
+        mut sort: impl FnMut(ChannelMsg) -> Option<Piece>,
+    ) {
+        let inbox = self.inbox();
+        let mut opening = pin!(inbox.open_window(&write));
+        let mut is_closing = false;
+        loop {
+            let message = tokio::select! {
+                biased;
+                message = read.wait() => message,
+                () = &mut opening => None,
+                () = inbox.hung_up.notified(), if !is_closing => {
+                    is_closing = true;
+                    close(&write);
+                    continue;
+                }
+            };
+            let Some(message) = message else { return };
+            let Some(part) = sort(message) else { continue };
+            let is_last = part == Piece::Closed;
+            if self.put(part).is_err() {
+                inbox.abandon();
+                close(&write);
+            }
+            if is_last {
+                return;
+            }
+        }
+    }
+}
+
+/// Nobody waits for that: the session takes it when it takes anything, which may be after our emptying its queue.
+fn close(write: &Arc<ChannelWriteHalf<Msg>>) {
+    let write = Arc::clone(write);
+    tokio::spawn(async move {
+        let _ = write.close().await;
+    });
+}
+
+impl Drop for Filler {
+    fn drop(&mut self) {
+        self.inboxes.all().remove(&self.channel);
+        self.inbox.state().is_over = true;
+        self.inbox.filled.notify_one();
+    }
+}
+
+impl Inbox {
+    /// The next piece; none, when nothing will come any more. Losing the future loses nothing.
+    pub(crate) async fn next(&self) -> Option<Piece> {
+        loop {
+            {
+                let mut state = self.state();
+                if let Some(part) = state.parts.pop_front() {
+                    state.bytes = state.bytes.saturating_sub(part.len());
+                    if state.bytes <= LOW {
+                        self.release(&mut state);
+                    }
+                    return Some(part);
+                }
+                if state.is_over {
+                    return None;
+                }
+            }
+            self.filled.notified().await;
+        }
+    }
+
+    /// Nobody will take anything any more.
+    pub(crate) fn abandon(&self) {
+        let mut state = self.state();
+        state.is_abandoned = true;
+        state.parts.clear();
+        state.bytes = 0;
+        self.release(&mut state);
+    }
+
+    /// Nobody will take anything any more, and the channel is to be closed.
+    pub(crate) fn hang_up(&self) {
+        self.abandon();
+        self.hung_up.notify_one();
+    }
+
+    /// Opens the window whenever enough was taken, while the session lives.
+    async fn open_window(&self, write: &ChannelWriteHalf<Msg>) {
+        loop {
+            self.drained.notified().await;
+            if write.replenish_window().await.is_err() {
+                return;
+            }
+        }
+    }
+
+    fn release(&self, state: &mut State) {
+        if std::mem::take(&mut state.is_withheld) {
+            self.drained.notify_one();
+        }
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Piece {
+    fn len(&self) -> usize {
+        match self {
+            Self::Out(bytes) | Self::Err(bytes) => bytes.len(),
+            Self::Ended(_) | Self::Eof | Self::Closed => 0,
+        }
+    }
+
+    /// Both as one, if they are small and of one kind: a peer that sends byte by byte costs no more than one that does not.
+    fn joined(self, next: Self) -> (Self, Option<Self>) {
+        let is_small = self.len() + next.len() <= SMALL;
+        match (self, next) {
+            (Self::Out(one), Self::Out(two)) if is_small => (Self::Out(join(one, &two)), None),
+            (Self::Err(one), Self::Err(two)) if is_small => (Self::Err(join(one, &two)), None),
+            (one, two) => (one, Some(two)),
+        }
+    }
+}
+
+fn join(one: Bytes, two: &[u8]) -> Bytes {
+    let mut both = one
+        .try_into_mut()
+        .unwrap_or_else(|one| BytesMut::from(&*one));
+    both.extend_from_slice(two);
+    both.freeze()
+}
+
+/// Of each channel; OpenSSH's own (channels.h, `CHAN_TCP_WINDOW_DEFAULT`), and russh's.
+const WINDOW: usize = 2 << 20;
+/// From here on the window is not opened again. So this and a window more may wait.
+const HIGH: usize = 1 << 20;
+/// From here on it is.
+const LOW: usize = HIGH / 2;
+/// More than a peer may send that heeds its window, what russh's own queue holds being counted late.
+const MOST: usize = HIGH + 3 * WINDOW;
+/// Pieces up to this are made one.
+const SMALL: usize = 8 << 10;
+
+#[cfg(test)]
+mod tests {
+    use futures::FutureExt;
+
+    use super::*;
+
+    fn put(filler: &Filler, bytes: usize) {
+        filler.put(Piece::Out(vec![7; bytes].into())).unwrap();
+    }
+
+    fn take(inbox: &Inbox) -> usize {
+        inbox.next().now_or_never().unwrap().unwrap().len()
+    }
+
+    fn is_drained(inbox: &Inbox) -> bool {
+        inbox.drained.notified().now_or_never().is_some()
+    }
+
+    #[test]
+    fn a_window_is_withheld_from_the_high_mark_to_the_low_one() {
+        let inboxes = Inboxes::default();
+        let filler = inboxes.open_numbered(3);
+        let inbox = filler.inbox();
+        for bytes in [HIGH - LOW, LOW - 1, 1] {
+            put(&filler, bytes);
+        }
+        assert!(!inboxes.withholds_numbered(3));
+        put(&filler, SMALL);
+        assert!(inboxes.withholds_numbered(3));
+        assert_eq!(take(&inbox), HIGH - LOW);
+        assert!(inboxes.withholds_numbered(3) && !is_drained(&inbox));
+        assert_eq!(take(&inbox), LOW - 1);
+        assert!(is_drained(&inbox) && !inboxes.withholds_numbered(3));
+        assert!(!is_drained(&inbox));
+    }
+
+    #[test]
+    fn channels_wait_apart() {
+        let inboxes = Inboxes::default();
+        let (full, empty) = (inboxes.open_numbered(1), inboxes.open_numbered(2));
+        put(&full, 2 * HIGH);
+        assert!(inboxes.withholds_numbered(1) && !inboxes.withholds_numbered(2));
+        assert!(!inboxes.withholds_numbered(7));
+        full.inbox().abandon();
+        assert!(is_drained(&full.inbox()) && !inboxes.withholds_numbered(1));
+        put(&full, MOST);
+        assert!(!inboxes.withholds_numbered(1));
+        drop((full, empty));
+        assert!(inboxes.all().is_empty());
+    }
+
+    #[test]
+    fn what_is_there_is_taken_also_when_nothing_comes_any_more() {
+        let filler = Inboxes::default().open_numbered(1);
+        let inbox = filler.inbox();
+        assert!(inbox.next().now_or_never().is_none());
+        put(&filler, 5);
+        filler.put(Piece::Err(Bytes::from_static(b"e"))).unwrap();
+        filler.put(Piece::Closed).unwrap();
+        drop(filler);
+        assert_eq!((take(&inbox), take(&inbox)), (5, 1));
+        assert_eq!(inbox.next().now_or_never(), Some(Some(Piece::Closed)));
+        assert_eq!(inbox.next().now_or_never(), Some(None));
+    }
+
+    #[test]
+    fn single_bytes_cost_no_more_than_a_block_of_them() {
+        let filler = Inboxes::default().open_numbered(1);
+        for byte in 0..200_000_u32 {
+            let byte = u8::try_from(byte % 251).unwrap();
+            filler
+                .put(Piece::Out(Bytes::copy_from_slice(&[byte])))
+                .unwrap();
+        }
+        let inbox = filler.inbox();
+        assert!(inbox.state().parts.len() < 30);
+        drop(filler);
+        let mut got = Vec::new();
+        while let Some(Piece::Out(bytes)) = inbox.next().now_or_never().unwrap() {
+            got.extend_from_slice(&bytes);
+        }
+        assert_eq!(got.len(), 200_000);
+        assert!(
+            (0..200_000_u32)
+                .zip(&got)
+                .all(|(at, byte)| at % 251 == u32::from(*byte))
+        );
+    }
+
+    #[test]
+    fn who_does_not_heed_its_window_is_found_out() {
+        let filler = Inboxes::default().open_numbered(1);
+        put(&filler, MOST);
+        assert_eq!(
+            filler.put(Piece::Out(Bytes::from_static(b"x"))),
+            Err(Overrun)
+        );
+    }
+}
