@@ -1,0 +1,84 @@
+//! Bytes both ways between a socket of ours and a connection through a session, until both are done.
+
+use bytes::BytesMut;
+use heartline_ssh::{FarInput, FarOutput, FarStream};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+
+/// Our side of a connection.
+pub(crate) type Halves = (
+    Box<dyn AsyncRead + Send + Unpin>,
+    Box<dyn AsyncWrite + Send + Unpin>,
+);
+
+/// Carries them. Each side waits for the other to take what it has sent, so nothing gathers here. When either is gone, so is
+/// the other; when one only sends no more, the other may go on.
+pub(crate) async fn splice((mut reader, mut writer): Halves, far: FarStream) {
+    let FarStream { input, output } = far;
+    let there = send(&mut *reader, &input);
+    let back = receive(&output, &mut *writer);
+    tokio::pin!(there, back);
+    let mut is_sending = true;
+    let mut is_receiving = true;
+    while is_sending || is_receiving {
+        tokio::select! {
+            done = &mut there, if is_sending => match done {
+                // Where the far end is over its last words may still be on their way.
+                Done::Well | Done::FarIsOver => is_sending = false,
+                Done::NearIsOver => return,
+            },
+            done = &mut back, if is_receiving => match done {
+                Done::Well => is_receiving = false,
+                Done::FarIsOver | Done::NearIsOver => return,
+            },
+            // Whoever has closed a connection there reads nothing more of it.
+            () = output.closed(), if !is_receiving => return,
+        }
+    }
+}
+
+enum Done {
+    /// One direction is at its end.
+    Well,
+    FarIsOver,
+    NearIsOver,
+}
+
+async fn send(reader: &mut (dyn AsyncRead + Send + Unpin), input: &FarInput) -> Done {
+    let mut buffer = BytesMut::new();
+    loop {
+        buffer.reserve(PIECE);
+        match (&mut *reader)
+            .take(PIECE as u64)
+            .read_buf(&mut buffer)
+            .await
+        {
+            Err(_) => return Done::NearIsOver,
+            Ok(0) => {
+                return match input.end().await {
+                    Ok(()) => Done::Well,
+                    Err(_) => Done::FarIsOver,
+                };
+            }
+            Ok(_) => {
+                if input.write(buffer.split().freeze()).await.is_err() {
+                    return Done::FarIsOver;
+                }
+            }
+        }
+    }
+}
+
+async fn receive(output: &FarOutput, writer: &mut (dyn AsyncWrite + Send + Unpin)) -> Done {
+    while let Some(bytes) = output.next().await {
+        if writer.write_all(&bytes).await.is_err() {
+            return Done::NearIsOver;
+        }
+    }
+    match writer.shutdown().await {
+        Ok(()) => Done::Well,
+        Err(_) => Done::NearIsOver,
+    }
+}
+
+/// What fits into one packet (RFC 4253, section 6.1).
+const PIECE: usize = 32 << 10;
