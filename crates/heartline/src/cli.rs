@@ -1,5 +1,6 @@
 //! The commands and their flags: the one table that help, man page and completions come from.
 
+use std::ffi::OsString;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -12,6 +13,7 @@ use crate::demo::DemoArgs;
 use crate::explain::ExplainArgs;
 use crate::flags::{NodeFlags, OneNode};
 use crate::ghosts::GhostsArgs;
+use crate::keep::KeepArgs;
 use crate::pause::{PauseArgs, ResumeArgs};
 use crate::prove::ProveArgs;
 use crate::run::RunArgs;
@@ -49,6 +51,8 @@ pub(crate) enum Command {
     Resume(ResumeArgs),
     /// Run a command on a node that dies with the connection
     Run(Box<RunArgs>),
+    /// Hold a session and its forwards for ever
+    Keep(Box<KeepArgs>),
     /// Cut connections to a node and time both ends
     Prove(Box<ProveArgs>),
     /// List your sessions on a node that no living client holds, and end them
@@ -164,8 +168,8 @@ pub(crate) struct ManArgs {
 
 impl Cli {
     /// Parses the command line; prints help or what is wrong with it, and ends the process, where there is nothing to do.
-    pub(crate) fn parse_or_exit() -> Self {
-        Self::try_parse().unwrap_or_else(|error| {
+    pub(crate) fn parse_or_exit(args: &[OsString]) -> Self {
+        Self::try_parse_from(args).unwrap_or_else(|error| {
             let asked_for = matches!(
                 error.kind(),
                 ErrorKind::DisplayHelp | ErrorKind::DisplayVersion
@@ -182,10 +186,9 @@ impl Cli {
             let what = what.trim_start_matches("error: ");
             let mend = tip.unwrap_or("see heartline --help");
             words::complain(&anyhow::anyhow!("{what}; {mend}"));
-            let command = std::env::args_os().nth(1);
-            let code = match command.as_ref().and_then(|command| command.to_str()) {
+            let code = match args.get(1).and_then(|command| command.to_str()) {
                 Some("check") => UNKNOWN,
-                Some("run") => FAILED,
+                Some("run" | "keep") => FAILED,
                 _ => USAGE,
             };
             std::process::exit(code.into());
@@ -197,7 +200,7 @@ impl Cli {
     pub(crate) fn usage_code(&self) -> u8 {
         match self.command {
             Command::Check(_) => UNKNOWN,
-            Command::Run(_) => FAILED,
+            Command::Run(_) | Command::Keep(_) => FAILED,
             _ => USAGE,
         }
     }
@@ -209,6 +212,7 @@ impl Cli {
             Command::Check(args) => args.node.flags.verbosity(),
             Command::Wait(args) => args.node.flags.verbosity(),
             Command::Run(args) => args.node.flags.verbosity(),
+            Command::Keep(args) => args.node.flags.verbosity(),
             Command::Prove(args) => args.node.flags.verbosity(),
             Command::Ghosts(args) => args.node.flags.verbosity(),
             Command::Serve(args) => args.verbosity(),
@@ -227,7 +231,7 @@ impl Cli {
 const USAGE: u8 = 2;
 /// `check` could not tell.
 const UNKNOWN: u8 = 3;
-/// `run`, as ssh: all other codes are the command's.
+/// `run` and `keep`, as ssh; of `run` all other codes are the command's.
 const FAILED: u8 = 255;
 
 const WATCH_HELP: &str = "\

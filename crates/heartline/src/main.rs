@@ -9,6 +9,7 @@
 )]
 
 mod asked;
+mod autossh;
 mod check;
 mod cli;
 mod demo;
@@ -16,6 +17,7 @@ mod explain;
 mod flags;
 mod ghosts;
 mod guard_command;
+mod keep;
 mod limits;
 mod logging;
 mod man;
@@ -28,12 +30,44 @@ mod wait;
 mod watch;
 mod words;
 
+use std::ffi::OsString;
 use std::process::ExitCode;
 
+use crate::autossh::Autossh;
 use crate::cli::{Cli, Command};
 
 fn main() -> ExitCode {
-    let cli = Cli::parse_or_exit();
+    let args: Vec<_> = std::env::args_os().collect();
+    match args.split_first() {
+        Some((program, args)) if autossh::is_meant(program) => as_autossh(args),
+        _ => run(&args),
+    }
+}
+
+/// What autossh's arguments and environment ask for.
+fn as_autossh(args: &[OsString]) -> ExitCode {
+    let autossh = match Autossh::new(args.iter().cloned(), |name| std::env::var_os(name)) {
+        Ok(autossh) => autossh,
+        Err(error) => {
+            words::complain(&error.context("as autossh"));
+            // As autossh.
+            return ExitCode::FAILURE;
+        }
+    };
+    for note in &autossh.notes {
+        words::say(&format!("heartline, as autossh: {note}"));
+    }
+    if let Err(error) = autossh.settle() {
+        words::complain(&error.context("as autossh"));
+        return ExitCode::FAILURE;
+    }
+    let code = run(&autossh.args);
+    autossh.leave();
+    code
+}
+
+fn run(args: &[OsString]) -> ExitCode {
+    let cli = Cli::parse_or_exit(args);
     logging::start(cli.verbosity());
     limits::raise();
     let usage = cli.usage_code();
@@ -44,6 +78,7 @@ fn main() -> ExitCode {
         Command::Pause(args) => pause::pause(&args),
         Command::Resume(args) => pause::resume(&args),
         Command::Run(args) => run::run(*args),
+        Command::Keep(args) => keep::run(*args),
         Command::Prove(args) => prove::run(*args),
         Command::Ghosts(args) => ghosts::run(*args),
         Command::Serve(args) => serve::run(args),
