@@ -16,7 +16,7 @@ use thiserror::Error;
 use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream, lookup_host};
 use tokio::time::timeout;
 
-use crate::spec::Listen;
+use heartline_ssh::settings::Listen;
 
 /// What ssh_config says of sockets on our side.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

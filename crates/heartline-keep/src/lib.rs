@@ -18,20 +18,19 @@ mod carrier;
 mod local;
 mod remote;
 mod socks;
-pub mod spec;
 mod splice;
 mod state;
 
 use std::sync::Arc;
 use std::time::Duration;
 
+use heartline_ssh::settings::{Side, Spec};
 use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinSet;
 
 pub use bind::{BindError, BindRules};
 pub use carrier::Carrier;
 pub use remote::Rescue;
-pub use spec::{Aim, Flag, Listen, Side, Spec, SpecError};
 pub use state::{ForwardState, Stand};
 
 use carrier::Current;

@@ -18,9 +18,9 @@ use crate::Rules;
 use crate::bind::{Accepted, Listener};
 use crate::carrier::Current;
 use crate::socks::{self, Outcome};
-use crate::spec::{Aim, Spec};
 use crate::splice::{Halves, splice};
 use crate::state::Place;
+use heartline_ssh::settings::{Aim, Spec};
 
 /// What serves one.
 #[derive(Clone)]

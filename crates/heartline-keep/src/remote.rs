@@ -19,9 +19,9 @@ use crate::Rules;
 use crate::carrier::{Carrier, Current};
 use crate::local::Near;
 use crate::socks::{self, Outcome};
-use crate::spec::{Aim, Listen, Spec};
 use crate::splice::{Halves, splice};
 use crate::state::{Place, Stand};
+use heartline_ssh::settings::{Aim, Listen, Spec};
 
 /// Ends what holds a port on the node that is ours and that nobody uses; says what it did, if it did anything.
 pub type Rescue = Arc<

@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::Notify;
 
-use crate::spec::Spec;
+use heartline_ssh::settings::Spec;
 
 /// What is known of one forward.
 #[derive(Clone, Debug, PartialEq, Eq)]

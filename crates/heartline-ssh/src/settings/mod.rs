@@ -17,6 +17,7 @@
 
 mod destination;
 mod error;
+mod forward;
 mod found;
 mod invocation;
 mod jump;
@@ -33,6 +34,7 @@ mod tests;
 
 pub use destination::{Destination, DestinationError};
 pub use error::SettingsError;
+pub use forward::{Aim, Flag, Listen, Side, Spec, SpecError};
 pub use invocation::Invocation;
 pub use jump::Jump;
 pub use line_override::{LineOverride, LineOverrideError};
@@ -83,12 +85,8 @@ pub struct Settings {
 /// `LocalForward` and its kin.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Forwarding {
-    /// `LocalForward`, each as `ssh -G` prints it: where to listen, a blank, and where it leads to.
-    pub local: Vec<String>,
-    /// `RemoteForward`, alike.
-    pub remote: Vec<String>,
-    /// `DynamicForward`: where to listen.
-    pub dynamic: Vec<String>,
+    /// `LocalForward`, `RemoteForward` and `DynamicForward`, in this order.
+    pub forwards: Vec<Spec>,
     /// `ExitOnForwardFailure`.
     pub exit_on_failure: bool,
     /// `GatewayPorts`.
@@ -102,9 +100,7 @@ pub struct Forwarding {
 impl Default for Forwarding {
     fn default() -> Self {
         Self {
-            local: Vec::new(),
-            remote: Vec::new(),
-            dynamic: Vec::new(),
+            forwards: Vec::new(),
             exit_on_failure: false,
             gateway_ports: false,
             bind_unlink: false,

@@ -18,8 +18,8 @@ use std::time::Duration;
 
 use anyhow::Context;
 use heartline_core::{Cause, NodeState};
-use heartline_keep::{BindRules, Flag, Rules, Spec, Tunnels};
-use heartline_ssh::settings::Forwarding;
+use heartline_keep::{BindRules, Rules, Tunnels};
+use heartline_ssh::settings::{Flag, Forwarding, Spec};
 use heartline_watch::told::LineTold;
 use heartline_watch::{Engine, NodePlan, Plan, Told};
 use tokio::signal::unix::{SignalKind, signal};
@@ -99,21 +99,9 @@ fn specs(flags: &ForwardFlags, config: &Forwarding) -> anyhow::Result<Vec<Spec>>
             specs.push(spec.with_context(|| format!("-{letter} {}", words::plain(text)))?);
         }
     }
-    let configured = [
-        (Flag::Local, &config.local),
-        (Flag::Remote, &config.remote),
-        (Flag::Dynamic, &config.dynamic),
-    ];
-    for (flag, texts) in configured {
-        for text in texts {
-            let letter = flag.letter();
-            let spec = Spec::parse_config(flag, text);
-            let spec = spec.with_context(|| {
-                format!("a forward of ssh_config (-{letter} {})", words::plain(text))
-            })?;
-            if !specs.contains(&spec) {
-                specs.push(spec);
-            }
+    for spec in &config.forwards {
+        if !specs.contains(spec) {
+            specs.push(spec.clone());
         }
     }
     Ok(specs)

@@ -8,8 +8,9 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use heartline_keep::{Aim, Carrier, ForwardState, Listen, Side, Stand, Tunnels};
+use heartline_keep::{Carrier, ForwardState, Stand, Tunnels};
 use heartline_ssh::FarEnd;
+use heartline_ssh::settings::{Aim, Listen, Side};
 use tokio::time::Instant;
 
 use super::tell::Teller;

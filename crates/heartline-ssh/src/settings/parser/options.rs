@@ -5,7 +5,7 @@ use crate::settings::destination::Destination;
 use crate::settings::found::{Files, Found, FoundProxy};
 use crate::settings::invocation::Invocation;
 use crate::settings::jump::Jump;
-use crate::settings::{Family, Forwarding, Strict};
+use crate::settings::{Family, Flag, Forwarding, Spec, Strict};
 
 use super::algorithms::{CA, CIPHERS, KEX, KEYS, Kind, MACS};
 use super::error::{ParseError, ParseErrorKind};
@@ -83,9 +83,7 @@ pub(super) struct Options {
     ignore_unknown: Option<String>,
     canonicalize: Option<bool>,
     canonical_domains: Option<Vec<String>>,
-    local_forwards: Vec<String>,
-    remote_forwards: Vec<String>,
-    dynamic_forwards: Vec<String>,
+    forwards: Vec<Spec>,
     clear_forwards: Option<bool>,
     exit_on_failure: Option<bool>,
     gateway_ports: Option<bool>,
@@ -182,11 +180,23 @@ impl Options {
 
     /// What is to be forwarded.
     fn set_forwards(&mut self, v: &mut Values<'_>, active: bool) -> Result<bool, ParseErrorKind> {
-        let keyword = v.keyword;
-        match keyword {
-            "localforward" => add(active, &mut self.local_forwards, v.forward(2)?, keyword)?,
-            "remoteforward" => add(active, &mut self.remote_forwards, v.forward(2)?, keyword)?,
-            "dynamicforward" => add(active, &mut self.dynamic_forwards, v.forward(1)?, keyword)?,
+        if let Some(flag) = Flag::ALL
+            .into_iter()
+            .find(|flag| flag.keyword() == v.keyword)
+        {
+            let spec = v.forward(flag)?;
+            if active && !self.forwards.contains(&spec) {
+                if self.forwards.len() >= MAX_FORWARDS {
+                    return Err(ParseErrorKind::TooMany {
+                        keyword: v.keyword.to_owned(),
+                        limit: MAX_FORWARDS,
+                    });
+                }
+                self.forwards.push(spec);
+            }
+            return Ok(true);
+        }
+        match v.keyword {
             "clearallforwardings" => put(active, &mut self.clear_forwards, v.flag()?),
             "exitonforwardfailure" => put(active, &mut self.exit_on_failure, v.flag()?),
             "gatewayports" => put(active, &mut self.gateway_ports, v.flag()?),
@@ -321,13 +331,15 @@ impl Options {
                 }
                 _ => FoundProxy::None,
             },
-            forwarding: if self.clear_forwards == Some(true) {
-                Forwarding::default()
-            } else {
+            forwarding: {
+                let mut forwards = self.forwards;
+                if self.clear_forwards == Some(true) {
+                    forwards.clear();
+                }
+                // As -G prints them.
+                forwards.sort_by_key(|spec| Flag::ALL.iter().position(|flag| *flag == spec.flag()));
                 Forwarding {
-                    local: self.local_forwards,
-                    remote: self.remote_forwards,
-                    dynamic: self.dynamic_forwards,
+                    forwards,
                     exit_on_failure: self.exit_on_failure.unwrap_or(false),
                     gateway_ports: self.gateway_ports.unwrap_or(false),
                     bind_unlink: self.bind_unlink.unwrap_or(false),
@@ -396,6 +408,8 @@ const USER_KNOWN_HOSTS: [&str; 2] = ["~/.ssh/known_hosts", "~/.ssh/known_hosts2"
 
 const GLOBAL_KNOWN_HOSTS: [&str; 2] = ["/etc/ssh/ssh_known_hosts", "/etc/ssh/ssh_known_hosts2"];
 
+/// Forwards of one host.
+const MAX_FORWARDS: usize = 1_000;
 /// `SSH_MAX_IDENTITY_FILES`, `SSH_MAX_CERTIFICATE_FILES`.
 const MAX_IDENTITIES: usize = 100;
 

@@ -1,7 +1,7 @@
 //! Values of `ssh_config`: flags, numbers, times, closed sets. Source: OpenSSH `readconf.c`, `misc.c`.
 
 use crate::settings::destination::shown;
-use crate::settings::{Family, Strict};
+use crate::settings::{Family, Flag, Spec, Strict};
 
 use super::error::ParseErrorKind;
 
@@ -45,11 +45,12 @@ impl<'a> Values<'a> {
         Ok(words)
     }
 
-    /// A forward, of so many words at most, with a blank between them.
-    pub(super) fn forward(&mut self, most: usize) -> Result<String, ParseErrorKind> {
+    /// A forward: two words at most.
+    pub(super) fn forward(&mut self, flag: Flag) -> Result<Spec, ParseErrorKind> {
         let mut words = vec![self.one()?];
-        words.extend(self.words.by_ref().take(most - 1));
-        Ok(words.join(" "))
+        words.extend(self.words.by_ref().take(1));
+        let value = words.join(" ");
+        Spec::parse_config(flag, &value).map_err(|_| self.bad("a forward", &value))
     }
 
     /// As of umask(2).

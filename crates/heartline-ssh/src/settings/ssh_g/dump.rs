@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use crate::settings::destination::shown;
 use crate::settings::error::SettingsError;
 use crate::settings::found::{Files, Found, FoundProxy};
-use crate::settings::{Family, Forwarding, Strict};
+use crate::settings::{Family, Flag, Forwarding, Spec, Strict};
 
 /// What one run printed.
 #[derive(Debug, Default)]
@@ -179,10 +179,23 @@ impl Dump {
         let mask = self.text("streamlocalbindmask").unwrap_or("0177");
         let bind_mask = u32::from_str_radix(mask, 8)
             .map_err(|_| bad("streamlocalbindmask", "an octal number", mask))?;
+        let mut forwards = Vec::new();
+        // -G prints a LocalForward to a socket as a DynamicForward, too (OpenSSH 9.2, `dump_cfg_forwards`).
+        let to_sockets = self.all(Flag::Local.keyword()).iter();
+        let to_sockets = to_sockets.filter_map(|value| value.split_once(" /"));
+        let echoes: Vec<_> = to_sockets.map(|(listen, _)| listen).collect();
+        for flag in Flag::ALL {
+            let keyword = flag.keyword();
+            for value in self.all(keyword) {
+                if flag == Flag::Dynamic && echoes.contains(&value.as_str()) {
+                    continue;
+                }
+                let spec = Spec::parse_config(flag, value);
+                forwards.push(spec.map_err(|_| bad(keyword, "a forward", value))?);
+            }
+        }
         Ok(Forwarding {
-            local: self.all("localforward").to_vec(),
-            remote: self.all("remoteforward").to_vec(),
-            dynamic: self.all("dynamicforward").to_vec(),
+            forwards,
             exit_on_failure: self.flag("exitonforwardfailure", false)?,
             gateway_ports: self.flag("gatewayports", false)?,
             bind_unlink: self.flag("streamlocalbindunlink", false)?,

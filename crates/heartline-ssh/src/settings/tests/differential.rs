@@ -29,6 +29,21 @@ const CASES: &[Case] = &[
         options: &[],
     },
     Case {
+        name: "forwards gather, in ssh's order",
+        files: &[(
+            "config",
+            "Host db1\n RemoteForward 2222 localhost:22\n LocalForward 8080 db:80\n\
+             Host *\n LocalForward 127.0.0.1:8081 [::1]:81\n LocalForward 8080 db:80\n\
+             DynamicForward *:1080\n RemoteForward 9000\n RemoteForward b:9001\n\
+             LocalForward /run/a.sock /run/b.sock\n LocalForward 8082 /run/c.sock\n\
+             LocalForward [fe80::1]:83 db:83\n ExitOnForwardFailure yes\n GatewayPorts yes\n\
+             StreamLocalBindUnlink yes\n StreamLocalBindMask 0111\n\
+             Match originalhost none\n ClearAllForwardings yes\n",
+        )],
+        hosts: &["db1", "web", "none"],
+        options: &[],
+    },
+    Case {
         name: "batch mode sets no interval",
         files: &[(
             "config",

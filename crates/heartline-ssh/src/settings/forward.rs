@@ -5,8 +5,10 @@
 
 use std::fmt;
 
-use heartline_ssh::FarEnd;
 use thiserror::Error;
+
+use crate::escape::escape;
+use crate::forward::FarEnd;
 
 /// One forward.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -168,6 +170,18 @@ impl Spec {
 }
 
 impl Flag {
+    /// All of them.
+    pub(super) const ALL: [Self; 3] = [Self::Local, Self::Remote, Self::Dynamic];
+
+    /// Of ssh_config, in lower case.
+    pub(super) fn keyword(self) -> &'static str {
+        match self {
+            Self::Local => "localforward",
+            Self::Remote => "remoteforward",
+            Self::Dynamic => "dynamicforward",
+        }
+    }
+
     fn shape(self) -> &'static str {
         match self {
             Self::Local => {
@@ -292,13 +306,13 @@ impl fmt::Display for Spec {
 impl fmt::Display for Listen {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Unix(path) => f.write_str(&heartline_ssh::escape(path.as_bytes(), MAX_PATH)),
+            Self::Unix(path) => f.write_str(&escape(path.as_bytes(), MAX_PATH)),
             Self::Tcp { bind: None, port } => write!(f, "{port}"),
             Self::Tcp {
                 bind: Some(bind),
                 port,
             } => {
-                let bind = heartline_ssh::escape(bind.as_bytes(), MAX_NAME);
+                let bind = escape(bind.as_bytes(), MAX_NAME);
                 if bind.contains(':') {
                     write!(f, "[{bind}]:{port}")
                 } else {
