@@ -12,7 +12,7 @@ use heartline_ssh::{FarEnd, FarStream, ForwardError};
 use tokio::net::{TcpStream, UnixStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::{Instant, sleep, timeout};
-use tracing::{info, warn};
+use tracing::warn;
 
 use crate::Rules;
 use crate::bind::{Accepted, Listener};
@@ -110,8 +110,12 @@ impl Local {
     }
 
     async fn splice<S: Near>(&self, stream: S, far: FarStream) {
-        let _open = self.place.carries();
-        splice(stream.halves(), far).await;
+        let open = self.place.carries();
+        let done = splice(stream.halves(), far).await;
+        drop(open);
+        if let Err(why) = done {
+            self.say(&why.to_string());
+        }
     }
 
     /// Over whatever carries now; over another, if that ends in between.
@@ -149,7 +153,7 @@ impl Local {
 
     fn say(&self, why: &str) {
         if self.place.failed(why) {
-            info!("A connection to {} was not carried: {why}.", self.spec);
+            warn!("A connection to {} was not carried: {why}.", self.spec);
         }
     }
 }

@@ -13,7 +13,7 @@ use tokio::io::duplex;
 use tokio::net::{TcpStream, UnixStream};
 use tokio::sync::Semaphore;
 use tokio::time::{sleep, timeout};
-use tracing::info;
+use tracing::{info, warn};
 
 use crate::Rules;
 use crate::carrier::{Carrier, Current};
@@ -136,8 +136,12 @@ impl Remote {
             Aim::End(to) => match near(to, self.rules.patience).await {
                 Ok(halves) => {
                     let far = incoming.accept().await;
-                    let _open = self.place.carries();
-                    splice(halves, far).await;
+                    let open = self.place.carries();
+                    let done = splice(halves, far).await;
+                    drop(open);
+                    if let Err(why) = done {
+                        self.say(&why.to_string());
+                    }
                 }
                 Err(why) => {
                     self.say(&format!("{to}: {why}"));
@@ -178,7 +182,7 @@ impl Remote {
 
     fn say(&self, why: &str) {
         if self.place.failed(why) {
-            info!("A connection to {} was not carried: {why}.", self.spec);
+            warn!("A connection to {} was not carried: {why}.", self.spec);
         }
     }
 }

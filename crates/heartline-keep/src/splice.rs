@@ -2,6 +2,7 @@
 
 use bytes::BytesMut;
 use heartline_ssh::{FarInput, FarOutput, FarStream};
+use thiserror::Error;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 
 /// Our side of a connection.
@@ -11,11 +12,26 @@ pub(crate) type Halves = (
 );
 
 /// Carries them. Each side waits for the other to take what it has sent, so nothing gathers here. When either is gone, so is
-/// the other; when one only sends no more, the other may go on.
-pub(crate) async fn splice((mut reader, mut writer): Halves, far: FarStream) {
+/// the other; when one only sends no more, the other may go on. Says so, if it was ended for want of memory.
+pub(crate) async fn splice(near: Halves, far: FarStream) -> Result<(), Overfull> {
     let FarStream { input, output } = far;
-    let there = send(&mut *reader, &input);
-    let back = receive(&output, &mut *writer);
+    carry(near, &input, &output).await;
+    if output.is_sacrificed() {
+        return Err(Overfull);
+    }
+    Ok(())
+}
+
+/// Too much waited for who does not read.
+#[derive(Debug, Error)]
+#[error(
+    "it reads nothing, and too much waits for connections like it; it was ended, since it had the most"
+)]
+pub(crate) struct Overfull;
+
+async fn carry((mut reader, mut writer): Halves, input: &FarInput, output: &FarOutput) {
+    let there = send(&mut *reader, input);
+    let back = receive(output, &mut *writer);
     tokio::pin!(there, back);
     let mut is_sending = true;
     let mut is_receiving = true;

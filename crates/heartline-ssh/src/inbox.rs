@@ -6,6 +6,7 @@
 
 use std::collections::{HashMap, VecDeque};
 use std::pin::pin;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::{Bytes, BytesMut};
@@ -32,10 +33,17 @@ pub(crate) enum Piece {
 
 /// The channels of a session that have an inbox.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Inboxes(Arc<Mutex<HashMap<u32, Arc<Inbox>>>>);
+pub(crate) struct Inboxes(Arc<All>);
+
+#[derive(Debug, Default)]
+struct All {
+    inboxes: Mutex<HashMap<u32, Arc<Inbox>>>,
+    /// Bytes that wait in all of them.
+    bytes: Arc<AtomicUsize>,
+}
 
 /// See the module.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Inbox {
     state: Mutex<State>,
     /// There is something to take, or nothing will come any more.
@@ -44,6 +52,8 @@ pub(crate) struct Inbox {
     drained: Notify,
     /// The channel is to be closed.
     hung_up: Notify,
+    /// Bytes that wait in all of its session.
+    all: Arc<AtomicUsize>,
 }
 
 #[derive(Debug, Default)]
@@ -53,6 +63,8 @@ struct State {
     is_withheld: bool,
     is_abandoned: bool,
     is_over: bool,
+    /// It was ended since too much waited in all.
+    is_sacrificed: bool,
 }
 
 /// A channel's inbox as it is filled. When this is dropped nothing comes any more, and its window is always opened.
@@ -74,7 +86,13 @@ impl Inboxes {
     }
 
     fn open_numbered(&self, channel: u32) -> Filler {
-        let inbox = Arc::<Inbox>::default();
+        let inbox = Arc::new(Inbox {
+            state: Mutex::default(),
+            filled: Notify::new(),
+            drained: Notify::new(),
+            hung_up: Notify::new(),
+            all: Arc::clone(&self.0.bytes),
+        });
         self.all().insert(channel, Arc::clone(&inbox));
         Filler {
             channel,
@@ -97,8 +115,23 @@ impl Inboxes {
         })
     }
 
+    /// Ends the channel for which the most waits, if too much does in all: its reader is slower than all others.
+    fn make_room(&self) {
+        if self.0.bytes.load(Ordering::Relaxed) <= MOST_IN_ALL {
+            return;
+        }
+        let all: Vec<_> = self.all().values().cloned().collect();
+        if let Some(fullest) = all.iter().max_by_key(|inbox| inbox.state().bytes) {
+            fullest.state().is_sacrificed = true;
+            fullest.hang_up();
+        }
+    }
+
     fn all(&self) -> MutexGuard<'_, HashMap<u32, Arc<Inbox>>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0
+            .inboxes
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -115,6 +148,7 @@ impl Filler {
             return Ok(());
         }
         state.bytes = state.bytes.saturating_add(part.len());
+        self.inbox.all.fetch_add(part.len(), Ordering::Relaxed);
         if state.bytes > MOST {
             return Err(Overrun);
         }
@@ -126,7 +160,9 @@ impl Filler {
             }
             None => state.parts.push_back(part),
         }
+        drop(state);
         self.inbox.filled.notify_one();
+        self.inboxes.make_room();
         Ok(())
     }
 
@@ -182,6 +218,13 @@ impl Drop for Filler {
     }
 }
 
+impl Drop for Inbox {
+    fn drop(&mut self) {
+        let bytes = self.state().bytes;
+        self.all.fetch_sub(bytes, Ordering::Relaxed);
+    }
+}
+
 impl Inbox {
     /// The next piece; none, when nothing will come any more. Losing the future loses nothing.
     pub(crate) async fn next(&self) -> Option<Piece> {
@@ -189,13 +232,13 @@ impl Inbox {
             {
                 let mut state = self.state();
                 if let Some(part) = state.parts.pop_front() {
-                    state.bytes = state.bytes.saturating_sub(part.len());
+                    self.less(&mut state, part.len());
                     if state.bytes <= LOW {
                         self.release(&mut state);
                     }
                     return Some(part);
                 }
-                if state.is_over {
+                if state.is_over || state.is_abandoned {
                     return None;
                 }
             }
@@ -208,8 +251,21 @@ impl Inbox {
         let mut state = self.state();
         state.is_abandoned = true;
         state.parts.clear();
-        state.bytes = 0;
+        let bytes = state.bytes;
+        self.less(&mut state, bytes);
         self.release(&mut state);
+        // Whoever waits here learns that nothing comes.
+        self.filled.notify_one();
+    }
+
+    /// Whether it was ended because too much waited in all inboxes of its session, and the most here.
+    pub(crate) fn is_sacrificed(&self) -> bool {
+        self.state().is_sacrificed
+    }
+
+    fn less(&self, state: &mut State, bytes: usize) {
+        state.bytes = state.bytes.saturating_sub(bytes);
+        self.all.fetch_sub(bytes, Ordering::Relaxed);
     }
 
     /// Nobody will take anything any more, and the channel is to be closed.
@@ -274,6 +330,8 @@ const HIGH: usize = 1 << 20;
 const LOW: usize = HIGH / 2;
 /// More than a peer may send that heeds its window, what russh's own queue holds being counted late.
 const MOST: usize = HIGH + 3 * WINDOW;
+/// In all inboxes of a session.
+const MOST_IN_ALL: usize = 256 << 20;
 /// Pieces up to this are made one.
 const SMALL: usize = 8 << 10;
 
@@ -364,6 +422,35 @@ mod tests {
                 .zip(&got)
                 .all(|(at, byte)| at % 251 == u32::from(*byte))
         );
+    }
+
+    #[test]
+    fn when_too_much_waits_in_all_the_fullest_is_ended() {
+        let inboxes = Inboxes::default();
+        let many = MOST_IN_ALL / MOST;
+        let fillers: Vec<_> = (0..u32::try_from(many).unwrap())
+            .map(|channel| inboxes.open_numbered(channel))
+            .collect();
+        for filler in &fillers {
+            put(filler, MOST - 10);
+        }
+        assert!(fillers.iter().all(|filler| !filler.inbox().is_sacrificed()));
+        put(&fillers[1], 10);
+        let last = inboxes.open_numbered(u32::MAX);
+        put(&last, MOST);
+        let ended: Vec<_> = fillers
+            .iter()
+            .map(|one| one.inbox().is_sacrificed())
+            .collect();
+        assert_eq!(
+            ended.iter().filter(|ended| **ended).count()
+                + usize::from(last.inbox().is_sacrificed()),
+            1
+        );
+        assert!(ended[1] || last.inbox().is_sacrificed());
+        assert!(inboxes.0.bytes.load(Ordering::Relaxed) <= MOST_IN_ALL);
+        drop((fillers, last));
+        assert_eq!(inboxes.0.bytes.load(Ordering::Relaxed), 0);
     }
 
     #[test]

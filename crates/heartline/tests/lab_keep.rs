@@ -1,20 +1,18 @@
-//! `keep` in health and in need: what passes through a tunnel, what becomes of it when lines fall, and what is said of what cannot
-//! be forwarded.
+//! `keep` in health: what passes through a tunnel, what is said of what cannot be forwarded, and how others are told how it stands.
 
 mod keeping;
 mod watching;
 
 use std::fs;
 use std::io::{Read, Write};
-use std::net::{Shutdown, TcpListener};
+use std::net::{IpAddr, Shutdown, TcpListener};
 use std::os::unix::fs::PermissionsExt as _;
 use std::os::unix::net::UnixDatagram;
-use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
 use keeping::{
-    Echo, TIMING, answers, connect, echo_at, expect, first_answer, is_forward, keep, socks4a,
+    Echo, TIMING, answers, connect, connect_at, echo_at, first_answer, is_forward, keep, socks4a,
     socks5, standing, unix,
 };
 use lab::{Cable, Direction, Fault, Lab, Node, NodeSpec, Part, Running};
@@ -82,136 +80,6 @@ fn everything_that_ssh_forwards_is_forwarded() -> Result<()> {
     })
 }
 
-/// The listener stays bound, and whoever comes meanwhile waits.
-#[test]
-fn a_connection_that_comes_while_no_line_is_up_waits_for_one() -> Result<()> {
-    let Some((lab, node, cable)) = place("waits_for_a_line")? else {
-        return Ok(());
-    };
-    let there = Echo::on(node.host(), "there ")?;
-    let words = format!("{TIMING} --hold 30s -L 7001:localhost:{}", there.port);
-    let mut held = standing(&lab, "db1", &words, 1)?;
-    answers(&mut connect(lab.watcher(), 7001)?, "there ")?;
-    held.forget()?;
-    cable.inject(Fault::Silent(Direction::Both))?;
-    held.node("db1", "down")?;
-    let mut early = connect(lab.watcher(), 7001)?;
-    thread::sleep(Duration::from_secs(2));
-    cable.heal()?;
-    answers(&mut early, "there ")?;
-    // And over a new sshd, when all is begun anew.
-    held.forget()?;
-    node.kill(Part::Listener)?;
-    node.kill(Part::User)?;
-    held.node("db1", "down")?;
-    let mut early = connect(lab.watcher(), 7001)?;
-    node.start()?;
-    answers(&mut early, "there ")?;
-    held.running().terminate()?;
-    assert_eq!(held.ended()?.status.code(), Some(0));
-    Ok(())
-}
-
-#[test]
-fn a_connection_that_has_waited_long_enough_is_reset() -> Result<()> {
-    let Some((lab, node, cable)) = place("waited_long_enough")? else {
-        return Ok(());
-    };
-    let there = Echo::on(node.host(), "there ")?;
-    let words = format!(
-        "{TIMING} --hold 1s -L 7001:localhost:{} -D 7002",
-        there.port
-    );
-    let mut held = standing(&lab, "db1", &words, 2)?;
-    cable.inject(Fault::Silent(Direction::Both))?;
-    held.node("db1", "down")?;
-    until("the session is over", || {
-        Ok(node.sessions().is_empty() || {
-            let mut socks = connect(lab.watcher(), 7002)?;
-            socks.write_all(b"\x05\x01\x00\x05\x01\x00\x01\x7f\0\0\x01\0\x16")?;
-            let mut told = Vec::new();
-            let _ = socks.read_to_end(&mut told);
-            // Host unreachable.
-            told.get(..4) == Some(b"\x05\x00\x05\x04")
-        })
-    })?;
-    let mut late = connect(lab.watcher(), 7001)?;
-    let error = late.read(&mut [0; 8]).unwrap_err();
-    assert_eq!(error.kind(), std::io::ErrorKind::ConnectionReset);
-    Ok(())
-}
-
-/// With two lines new connections go on within a moment; the node's port goes over too.
-#[test]
-fn when_the_line_that_carries_falls_another_takes_over() -> Result<()> {
-    let Some((lab, node, first)) = place("another_takes_over")? else {
-        return Ok(());
-    };
-    let second = lab.cable(&node)?;
-    let (here, there) = (
-        Echo::on(lab.watcher(), "here ")?,
-        Echo::on(node.host(), "there ")?,
-    );
-    let words = format!(
-        "{TIMING} --line {} --line {} -L 7001:localhost:{} -R 7003:localhost:{}",
-        first.v4(),
-        second.v4(),
-        there.port,
-        here.port
-    );
-    let mut held = standing(&lab, "db1", &words, 2)?;
-    for line in [&first, &second] {
-        held.line("db1", &line.v4().to_string(), "up")?;
-    }
-    let carrier = held.until("a line carries", |told| told.text("event") == "carrier")?;
-    let falls = if carrier.text("line") == first.v4().to_string() {
-        &first
-    } else {
-        &second
-    };
-    held.forget()?;
-    let cut = falls.inject(Fault::Silent(Direction::Both))?;
-    let took = first_answer(lab.watcher(), 7001, "there ")?;
-    let moved = held.until("another carries", |told| told.text("event") == "carrier")?;
-    println!(
-        "another line carries {:?} after the cut, an answer came through {took:?} after it",
-        moved.at - cut.begun
-    );
-    assert_ne!(moved.text("line"), falls.v4().to_string());
-    held.until("the node's port stands again", |told| {
-        is_forward(told, "stands") && told.text("forward").starts_with("-R")
-    })?;
-    answers(&mut connect(node.host(), 7003)?, "here ")
-}
-
-/// The session of before holds the port there: its end was never told, and its fuse is long.
-#[test]
-fn a_port_that_our_own_ghost_holds_is_freed() -> Result<()> {
-    let Some((lab, node, cable)) = place("own_ghost")? else {
-        return Ok(());
-    };
-    let here = Echo::on(lab.watcher(), "here ")?;
-    let words = format!("{TIMING} --fuse 1h -R 7003:localhost:{}", here.port);
-    let mut held = standing(&lab, "db1", &words, 1)?;
-    answers(&mut connect(node.host(), 7003)?, "here ")?;
-    thread::sleep(Duration::from_secs(1));
-    let before = node.sessions();
-    held.forget()?;
-    // What we send is lost; so the node hears of no end.
-    cable.inject(Fault::Silent(Direction::ToNode))?;
-    held.until("our end is over", |told| is_forward(told, "waits"))?;
-    thread::sleep(Duration::from_secs(1));
-    cable.heal()?;
-    held.until("it stands again", |told| is_forward(told, "stands"))?;
-    answers(&mut connect(node.host(), 7003)?, "here ")?;
-    println!(
-        "{} sessions before, {} after",
-        before.len(),
-        node.sessions().len()
-    );
-    until("the ghost is gone", || Ok(node.sessions().len() == 1))
-}
-
 #[test]
 fn what_cannot_be_forwarded_is_said_and_the_others_go_on() -> Result<()> {
     let Some(lab) = Lab::or_skip("cannot_be_forwarded") else {
@@ -244,6 +112,14 @@ fn what_cannot_be_forwarded_is_said_and_the_others_go_on() -> Result<()> {
         let mut stream = connect(lab.watcher(), port)?;
         let error = stream.read(&mut [0; 1]).unwrap_err();
         assert_eq!(error.kind(), std::io::ErrorKind::ConnectionReset);
+    }
+    let said = held.complaints();
+    for why in [
+        "-L 7002:no-such-host:80 was not carried",
+        "-L 7004:localhost:1 was not carried",
+        "Connection refused",
+    ] {
+        ensure!(said.contains(why), "{why}: {said}");
     }
     answers(&mut connect(lab.watcher(), 7001)?, "there ")
 }
@@ -287,89 +163,6 @@ fn it_gives_up_where_trying_on_is_senseless_and_says_why() -> Result<()> {
     let ended = Running::spawn(keep(&lab, "db1", &words))?.finish(CEILING)?;
     assert_eq!(ended.code(), Some(0), "{ended:?}");
     ensure!(begun.elapsed() >= Duration::from_secs(2));
-    Ok(())
-}
-
-/// Its own connection waits; whoever else uses the tunnel does not, nor do the beats.
-#[test]
-fn who_reads_nothing_stops_nobody_else() -> Result<()> {
-    let Some((lab, node, _cable)) = place("reads_nothing")? else {
-        return Ok(());
-    };
-    let there = Echo::on(node.host(), "there ")?;
-    let floods = node.host().enter(|| TcpListener::bind("127.0.0.1:0"))??;
-    let port = floods.local_addr()?.port();
-    thread::spawn(move || {
-        for mut stream in floods.incoming().flatten() {
-            thread::spawn(move || while stream.write_all(&[7; 8 * 1024]).is_ok() {});
-        }
-    });
-    let words = format!(
-        "{TIMING} -L 7001:localhost:{} -L 7002:localhost:{port}",
-        there.port
-    );
-    let mut held = standing(&lab, "db1", &words, 2)?;
-    let mut never_read: Vec<_> = (0..10)
-        .map(|_| connect(lab.watcher(), 7002))
-        .collect::<Result<_>>()?;
-    for _ in 0..30 {
-        answers(&mut connect(lab.watcher(), 7001)?, "there ")?;
-        thread::sleep(Duration::from_millis(100));
-    }
-    let told = held.told()?;
-    ensure!(
-        !told.iter().any(|told| told.is("node", "db1", "down")),
-        "{told:?}"
-    );
-    let resident = resident_kb(&held)?;
-    println!("{resident} KiB with ten connections that nobody reads");
-    // Each may have a window of 2 MiB and half a backlog on its way.
-    ensure!(resident < 100_000, "{resident} KiB");
-    // Once it is read, it comes.
-    let mut first = never_read.remove(0);
-    let mut bytes = vec![0; 64 * 1024];
-    let mut got = 0;
-    while got < 20_000_000 {
-        got += first.read(&mut bytes)?;
-    }
-    Ok(())
-}
-
-fn resident_kb(held: &Watch) -> Result<u64> {
-    let status = fs::read_to_string(format!("/proc/{}/status", held.running().pid()))?;
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
-    let number = line
-        .context("no VmRSS")?
-        .trim()
-        .trim_end_matches("kB")
-        .trim();
-    Ok(number.parse()?)
-}
-
-#[test]
-fn a_thousand_connections_at_once() -> Result<()> {
-    let Some((lab, node, _cable)) = place("a_thousand_connections")? else {
-        return Ok(());
-    };
-    let there = Echo::on(node.host(), "there ")?;
-    let words = format!(
-        "--interval 500ms --count 5 -L 7001:localhost:{}",
-        there.port
-    );
-    let _held = standing(&lab, "db1", &words, 1)?;
-    let mut all = (0..1_000)
-        .map(|_| connect(lab.watcher(), 7001))
-        .collect::<Result<Vec<_>>>()?;
-    for stream in &mut all {
-        expect(stream, b"there ")?;
-    }
-    for (number, stream) in all.iter_mut().enumerate() {
-        stream.write_all(format!("{number:>6}").as_bytes())?;
-    }
-    for (number, stream) in all.iter_mut().enumerate() {
-        expect(stream, format!("{number:>6}").as_bytes())?;
-    }
-    assert_eq!(there.taken(), 1_000);
     Ok(())
 }
 
@@ -454,5 +247,143 @@ fn a_forward_that_passes_nothing_is_found_out() -> Result<()> {
         })?;
         assert_eq!(proof.json["passes"], passes, "{}", proof.json);
     }
+    Ok(())
+}
+
+/// As its scripts have it: nothing but the name of the program is another.
+#[test]
+fn called_as_autossh_it_does_what_autossh_does() -> Result<()> {
+    let Some((lab, node, _cable)) = place("as_autossh")? else {
+        return Ok(());
+    };
+    let there = Echo::on(node.host(), "there ")?;
+    let autossh = lab.dir().join("autossh");
+    std::os::unix::fs::symlink(env!("CARGO_BIN_EXE_heartline"), &autossh)?;
+    let (pid_file, log) = (lab.dir().join("autossh.pid"), lab.dir().join("autossh.log"));
+    let mut command = lab.watcher().command(&autossh);
+    command
+        .env("AUTOSSH_PIDFILE", &pid_file)
+        .env("AUTOSSH_LOGFILE", &log);
+    command
+        .args(["-M", "20000", "-f", "-N", "-F"])
+        .arg(lab.ssh_config());
+    command.args(["-o", "ServerAliveInterval=1", "-L"]);
+    command
+        .arg(format!("7001:localhost:{}", there.port))
+        .arg("db1");
+    let begun = Running::spawn(command)?.finish(CEILING)?;
+    assert_eq!(begun.code(), Some(0), "{begun:?}");
+    ensure!(
+        begun.stderr.contains("the monitoring port"),
+        "{}",
+        begun.stderr
+    );
+    first_answer(lab.watcher(), 7001, "there ")?;
+    let pid: i32 = fs::read_to_string(&pid_file)?.trim().parse()?;
+    let said = fs::read_to_string(&log)?;
+    ensure!(said.contains("connections go by"), "{said}");
+    nix::sys::signal::kill(lab::Pid::from_raw(pid), lab::Signal::SIGTERM)?;
+    until("it is gone", || {
+        Ok(!pid_file.exists() && node.sessions().is_empty())
+    })
+}
+
+#[test]
+fn forwards_of_ssh_config_are_made_and_a_failing_one_may_end_it() -> Result<()> {
+    let Some((lab, node, cable)) = place("of_ssh_config")? else {
+        return Ok(());
+    };
+    let (here, there) = (
+        Echo::on(lab.watcher(), "here ")?,
+        Echo::on(node.host(), "there ")?,
+    );
+    let config = lab.dir().join("with-forwards");
+    let write = |more: &str| -> Result<()> {
+        let text = fs::read_to_string(lab.ssh_config())?;
+        let forwards = format!(
+            "Host db1\n LocalForward 7001 localhost:{}\n RemoteForward 7003 localhost:{}\n DynamicForward 7005\n GatewayPorts yes\n{more}",
+            there.port, here.port
+        );
+        Ok(fs::write(&config, format!("{forwards}\n{text}"))?)
+    };
+    write("")?;
+    let keep = || {
+        let mut command = watching::heartline(&lab, lab.watcher());
+        command.args(["keep", "--json", "db1", "-F"]).arg(&config);
+        command.args(TIMING.split_whitespace());
+        command
+    };
+    let mut held = Watch::of(keep())?;
+    for spec in ["-L 7001", "-R 7003", "-D 7005"] {
+        held.until(&format!("{spec} stands"), |told| {
+            is_forward(told, "stands") && told.text("forward").starts_with(spec)
+        })?;
+    }
+    answers(&mut connect(node.host(), 7003)?, "here ")?;
+    answers(
+        &mut socks5(lab.watcher(), 7005, "localhost", there.port)?,
+        "there ",
+    )?;
+    // For everybody, by GatewayPorts: the node is somebody else.
+    let us = watchers_address(&lab, &cable)?;
+    answers(&mut connect_at(node.host(), us, 7001)?, "there ")?;
+    held.running().terminate()?;
+    held.ended()?;
+    write(" ExitOnForwardFailure yes\n RemoteForward 7009 localhost:9\n")?;
+    node.set_config("PermitListen 7003")?;
+    node.restart()?;
+    let ended = Running::spawn(keep())?.finish(CEILING)?;
+    assert_eq!(ended.code(), Some(255), "{ended:?}");
+    Ok(())
+}
+
+/// The watcher's address on this cable, as the node reaches it.
+fn watchers_address(lab: &Lab, cable: &Cable) -> Result<IpAddr> {
+    let mut ip = lab.watcher().command("ip");
+    ip.args([
+        "-4",
+        "-o",
+        "address",
+        "show",
+        "dev",
+        cable.watcher_interface(),
+    ]);
+    let out = Running::spawn(ip)?.finish(CEILING)?;
+    let words: Vec<_> = out.stdout.split_whitespace().collect();
+    let at = words
+        .iter()
+        .position(|word| *word == "inet")
+        .context("no address")?;
+    let address = words.get(at + 1).context("no address")?;
+    Ok(address.split('/').next().unwrap_or_default().parse()?)
+}
+
+#[test]
+fn through_a_jump_host_and_told_to_try_at_once() -> Result<()> {
+    let Some(lab) = Lab::or_skip("keep_jump") else {
+        return Ok(());
+    };
+    let (jump, node) = (lab.node("jump")?, lab.node("db1")?);
+    lab.cable(&jump)?;
+    lab.cable_from(jump.host(), &node)?;
+    let (here, there) = (
+        Echo::on(lab.watcher(), "here ")?,
+        Echo::on(node.host(), "there ")?,
+    );
+    let words = format!(
+        "{TIMING} -J jump -L 7001:localhost:{} -R 7003:localhost:{}",
+        there.port, here.port
+    );
+    let mut held = standing(&lab, "db1", &words, 2)?;
+    answers(&mut connect(lab.watcher(), 7001)?, "there ")?;
+    answers(&mut connect(node.host(), 7003)?, "here ")?;
+    held.forget()?;
+    jump.kill(Part::Listener)?;
+    jump.kill(Part::User)?;
+    held.node("db1", "unknown")?;
+    jump.start()?;
+    held.running().signal(lab::Signal::SIGUSR1)?;
+    held.node("db1", "up")?;
+    first_answer(lab.watcher(), 7001, "there ")?;
     Ok(())
 }

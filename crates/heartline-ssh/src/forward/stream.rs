@@ -65,6 +65,11 @@ impl FarOutput {
         }
     }
 
+    /// Whether it was closed here, since too much waited of all connections of the session, and the most of this one.
+    pub fn is_sacrificed(&self) -> bool {
+        self.inbox.is_sacrificed()
+    }
+
     /// Returns when the far end has closed the connection, or the session is over. For after [`next`](Self::next) has given
     /// none. Losing the future loses nothing.
     pub async fn closed(&self) {

@@ -3,7 +3,7 @@
 #![allow(dead_code, reason = "each test program uses a part of it")]
 
 use std::io::{Read, Write};
-use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::net::{IpAddr, SocketAddr, TcpListener, TcpStream};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::Path;
 use std::process::Command;
@@ -57,7 +57,7 @@ pub(crate) struct Echo {
 impl Echo {
     /// On this machine's loopback; the port is the system's choice.
     pub(crate) fn on(host: &Host, mark: &'static str) -> Result<Self> {
-        let listener = host.enter(|| TcpListener::bind("127.0.0.1:0"))??;
+        let listener = host.enter(listen)??;
         let port = listener.local_addr()?.port();
         let taken = Arc::<AtomicUsize>::default();
         let counted = Arc::clone(&taken);
@@ -74,6 +74,14 @@ impl Echo {
     pub(crate) fn taken(&self) -> usize {
         self.taken.load(Ordering::Relaxed)
     }
+}
+
+/// With room for a crowd: std leaves it at 128, and the kernel lets a further one believe that it is connected.
+fn listen() -> std::io::Result<TcpListener> {
+    let socket = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None)?;
+    socket.bind(&SocketAddr::from(([127, 0, 0, 1], 0)).into())?;
+    socket.listen(4_096)?;
+    Ok(socket.into())
 }
 
 fn echo(stream: impl Read + Write, mark: &str) {
@@ -103,7 +111,12 @@ pub(crate) fn echo_at(path: &Path, mark: &'static str) -> Result<()> {
 
 /// A connection on a machine to a port of its loopback.
 pub(crate) fn connect(host: &Host, port: u16) -> Result<TcpStream> {
-    let address = SocketAddr::from(([127, 0, 0, 1], port));
+    connect_at(host, [127, 0, 0, 1].into(), port)
+}
+
+/// The same to any address.
+pub(crate) fn connect_at(host: &Host, address: IpAddr, port: u16) -> Result<TcpStream> {
+    let address = SocketAddr::new(address, port);
     let stream = host.enter(|| TcpStream::connect_timeout(&address, CEILING))?;
     let stream = stream.with_context(|| format!("port {port} of {}", host.name()))?;
     stream.set_read_timeout(Some(CEILING))?;

@@ -22,6 +22,8 @@ pub(crate) enum Command {
     Lines(LinesArguments),
     /// How late n lines are called down when their servers stop at once
     Stop(StopArguments),
+    /// How fast `heartline keep` carries bytes, and how soon it is back after a cut, beside ssh and autossh
+    Keep(KeepArguments),
     /// How fast `heartline run` moves bytes and how soon it starts a command, beside ssh
     Run(RunArguments),
     /// The floor's answering side; the bench starts it itself
@@ -69,6 +71,25 @@ pub(crate) struct StopArguments {
     /// Servers among which the lines are dealt out
     #[arg(long, default_value = "4", value_parser = clap::value_parser!(u32).range(1..=64))]
     pub(crate) servers: u32,
+    #[command(flatten)]
+    pub(crate) common: CommonArguments,
+}
+
+/// `bench keep`.
+#[derive(Debug, Args)]
+pub(crate) struct KeepArguments {
+    /// Bytes to carry each way through each tunnel; with K, M or G: powers of 1024
+    #[arg(long, default_value = "256M", value_parser = size)]
+    pub(crate) bytes: u64,
+    /// By this cipher
+    #[arg(long, default_value = "chacha20-poly1305@openssh.com")]
+    pub(crate) cipher: String,
+    /// How often each carries them
+    #[arg(long, default_value = "3")]
+    pub(crate) rounds: usize,
+    /// How often the cable is cut
+    #[arg(long, default_value = "5")]
+    pub(crate) cuts: usize,
     #[command(flatten)]
     pub(crate) common: CommonArguments,
 }

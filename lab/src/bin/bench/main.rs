@@ -2,6 +2,7 @@
 //!
 //! * [`lines`] holds the same lines by one heartline, by one `ssh` process a line, and by the floor
 //!   below which no client can be, against the same servers, and prints the figures and ratios.
+//! * [`keep`] carries bytes through tunnels, and cuts them, by heartline, ssh and autossh.
 //! * [`run`](mod@run) moves bytes through `heartline run` and through ssh in turn.
 //! * [`stop`] stops the servers of thousands of lines at once and prints when each was called down.
 //!
@@ -16,6 +17,7 @@ mod arguments;
 mod flock;
 mod floor;
 mod interrupt;
+mod keep;
 mod lines;
 mod measure;
 mod report;
@@ -39,6 +41,7 @@ fn main() -> ExitCode {
         Command::FloorPeer => floor::peer::run(),
         Command::FloorClient(of) => floor::client::run(&of),
         Command::Lines(of) => prepare().and_then(|()| lines::run(&of)),
+        Command::Keep(of) => prepare().and_then(|()| keep::run(&of)),
         Command::Run(of) => prepare().and_then(|()| run::run(&of)),
         Command::Stop(of) => prepare().and_then(|()| stop::run(&of)),
     };
