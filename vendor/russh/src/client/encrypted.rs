@@ -575,6 +575,17 @@ impl Session {
                     return Ok(());
                 }
 
+                // PATCHED: before whoever waits for the channel goes on, so that it finds the words.
+                let told = client
+                    .channel_open_failure(
+                        channel_num,
+                        reason_code.clone(),
+                        &descr,
+                        &language,
+                        self,
+                    )
+                    .await;
+
                 if let Some(sender) = self.channels.remove(&channel_num) {
                     let _ = sender
                         .send(ChannelMsg::OpenFailure(reason_code.clone()))
@@ -583,9 +594,7 @@ impl Session {
 
                 let _ = self.sender.send(Reply::ChannelOpenFailure);
 
-                client
-                    .channel_open_failure(channel_num, reason_code, &descr, &language, self)
-                    .await
+                told
             }
             Some((&msg::CHANNEL_DATA, mut r)) => {
                 trace!("channel_data");
