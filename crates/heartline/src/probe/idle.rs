@@ -1,0 +1,307 @@
+//! The search for the silence that kills: rounds of silent connections, as [`Search`] wants them.
+//!
+//! Connections that survived a round serve in the next one. After a round in which one has died a new connection is made: if that
+//! cannot be, the path is down, and nothing was learnt of it.
+
+use std::time::Duration;
+
+use futures::StreamExt;
+use futures::future::join_all;
+use futures::stream::FuturesUnordered;
+use heartline_core::idle::{Death, Finding, Search, Trial, tolerance};
+use heartline_ssh::{FarSession, name_session};
+use tokio::time::{Instant, sleep, sleep_until, timeout};
+
+use super::graves::Graves;
+use super::progress::Progress;
+use super::reach::Reacher;
+use super::silent::{Silent, Told};
+
+/// What is to be searched.
+#[derive(Clone, Copy)]
+pub(super) struct Wish {
+    pub(super) at_most: Duration,
+    pub(super) connections: u32,
+    /// How long an answer is waited for.
+    pub(super) patience: Duration,
+    /// Whether sessions are asked for their names, so that what is left of them can be ended.
+    pub(super) names: bool,
+}
+
+/// What it came to.
+pub(super) struct Outcome {
+    /// Or why there is none.
+    pub(super) finding: Result<Finding, String>,
+    /// How long each was to be silent, and what became of it.
+    pub(super) tries: Vec<(Duration, Trial)>,
+    /// Where connections are ended for their silence: whether one that beats is, too.
+    pub(super) beaten: Option<Beaten>,
+    /// Something came unasked after silences of these lengths.
+    pub(super) unasked: Vec<Duration>,
+    pub(super) logins: u32,
+    /// Far ends that nobody could end.
+    pub(super) left: usize,
+    pub(super) took: Duration,
+}
+
+/// What became of a connection with beats.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Beaten {
+    /// It outlived the others.
+    Lives,
+    /// It did not.
+    Ends,
+}
+
+/// A search under way.
+pub(super) struct Searcher<'a> {
+    pub(super) reacher: &'a Reacher,
+    pub(super) graves: &'a Graves,
+    pub(super) progress: &'a Progress,
+    pub(super) wish: Wish,
+    pool: Vec<Silent>,
+    /// Far ends that are to be ended.
+    dead: Vec<FarSession>,
+    tries: Vec<(Duration, Trial)>,
+    unasked: Vec<Duration>,
+    logins: u32,
+    /// Forgotten connections whose far ends have no name.
+    nameless: usize,
+}
+
+impl<'a> Searcher<'a> {
+    pub(super) fn new(
+        reacher: &'a Reacher,
+        graves: &'a Graves,
+        progress: &'a Progress,
+        wish: Wish,
+    ) -> Self {
+        Self {
+            reacher,
+            graves,
+            progress,
+            wish,
+            pool: Vec::new(),
+            dead: Vec::new(),
+            tries: Vec::new(),
+            unasked: Vec::new(),
+            logins: 0,
+            nameless: 0,
+        }
+    }
+
+    /// To its end.
+    pub(super) async fn run(mut self) -> Outcome {
+        let begun = Instant::now();
+        let finding = self.find().await;
+        let beaten = match &finding {
+            Ok(finding @ Finding::Ends { after, .. }) => {
+                self.progress.beating(finding.interval());
+                self.beat(finding.interval(), *after + tolerance(*after))
+                    .await
+            }
+            _ => None,
+        };
+        let pool = std::mem::take(&mut self.pool);
+        join_all(pool.into_iter().map(|silent| self.leave(silent))).await;
+        Outcome {
+            finding,
+            beaten,
+            left: self.graves.all().len() + self.nameless,
+            tries: self.tries,
+            unasked: self.unasked,
+            logins: self.logins,
+            took: begun.elapsed(),
+        }
+    }
+
+    async fn find(&mut self) -> Result<Finding, String> {
+        let mut search = Search::new(self.wish.at_most);
+        let mut voids = 0;
+        loop {
+            if let Some(finding) = search.finding() {
+                return Ok(finding);
+            }
+            let wanted = search.next(self.wish.connections).len();
+            self.open(wanted).await?;
+            let stand = u32::try_from(self.pool.len()).unwrap_or(u32::MAX);
+            let silences = search.next(stand);
+            let left = search.left(stand, self.wish.patience);
+            let mut told = self.round(&silences, left).await;
+            told.sort_by_key(|(silence, _)| *silence);
+            let is_alarm = told.iter().any(|(_, told)| {
+                matches!(told.trial, Trial::Died { how, .. } if !matches!(how, Death::Closed))
+            });
+            if is_alarm || !self.dead.is_empty() || told.is_empty() {
+                self.check().await?;
+            }
+            voids = if told.is_empty() { voids + 1 } else { 0 };
+            if voids >= TRIES {
+                return Err("connections do not live long enough to be left silent".to_owned());
+            }
+            for (silence, told) in told {
+                search.handle(silence, told.trial);
+                self.tries.push((silence, told.trial));
+                self.unasked.extend(told.unasked);
+            }
+            search.end_round();
+        }
+    }
+
+    /// As many connections as are wanted, or as can be had.
+    async fn open(&mut self, wanted: usize) -> Result<(), String> {
+        let missing = wanted.saturating_sub(self.pool.len());
+        let opened = join_all((0..missing).map(|_| self.one())).await;
+        let mut why = None;
+        for one in opened {
+            match one {
+                Ok(silent) => {
+                    self.logins += 1;
+                    self.pool.push(silent);
+                }
+                Err(reason) => why = Some(reason),
+            }
+        }
+        match why {
+            Some(why) if self.pool.is_empty() => Err(format!("no connection: {why}")),
+            Some(why) => {
+                self.progress.fewer(self.pool.len(), wanted, &why);
+                Ok(())
+            }
+            None => Ok(()),
+        }
+    }
+
+    async fn one(&self) -> Result<Silent, String> {
+        let reached = self.reacher.reach().await?;
+        let session = reached.session;
+        let far = if self.wish.names {
+            name_session(session.as_ref(), self.wish.patience).await
+        } else {
+            None
+        };
+        if let Some(far) = &far {
+            self.graves.begun(far);
+        }
+        Ok(Silent {
+            session,
+            ended: reached.ended,
+            far,
+        })
+    }
+
+    /// What became of each that was seen to its end. Who survived stays in the pool. Soon after the first death the rest is
+    /// given up: they would die too.
+    async fn round(&mut self, silences: &[Duration], left: Duration) -> Vec<(Duration, Told)> {
+        let begun = Instant::now();
+        self.progress.round(silences, left);
+        let (patience, clock) = (self.wish.patience, self.reacher.clock());
+        let pool = std::mem::take(&mut self.pool);
+        let mut done = Vec::new();
+        let mut stand: Vec<(bool, Silent)> = pool.into_iter().map(|one| (false, one)).collect();
+        {
+            let mut lying: FuturesUnordered<_> = stand
+                .iter_mut()
+                .zip(silences)
+                .map(|((survived, silent), silence)| async move {
+                    let told = silent.lie(*silence, patience, clock).await;
+                    *survived = told
+                        .as_ref()
+                        .is_some_and(|told| matches!(told.trial, Trial::Survived { .. }));
+                    (*silence, told)
+                })
+                .collect();
+            let mut over: Option<Instant> = None;
+            let mut tick = begun + TICK;
+            loop {
+                tokio::select! {
+                    next = lying.next() => match next {
+                        None => break,
+                        Some((_, None)) => {}
+                        Some((silence, Some(told))) => {
+                            let to_come = left.saturating_sub(begun.elapsed());
+                            self.progress.told(silence, &told, to_come);
+                            if let Trial::Died { silent, .. } = told.trial {
+                                over.get_or_insert_with(|| Instant::now() + tolerance(silent));
+                            }
+                            done.push((silence, told));
+                        }
+                    },
+                    () = sleep_until(over.unwrap_or(tick)), if over.is_some() => break,
+                    () = sleep_until(tick) => {
+                        tick += TICK;
+                        self.progress.left(left.saturating_sub(begun.elapsed()));
+                    }
+                }
+            }
+        }
+        // Who had no part in this round is as it was.
+        for (at, (survived, silent)) in stand.into_iter().enumerate() {
+            if survived || at >= silences.len() {
+                self.pool.push(silent);
+            } else {
+                self.give_up(silent);
+            }
+        }
+        done
+    }
+
+    /// Drops a connection, which resets it; whether that comes there nobody knows.
+    fn give_up(&mut self, silent: Silent) {
+        match silent.far {
+            Some(far) => self.dead.push(far),
+            None => self.nameless += usize::from(self.wish.names),
+        }
+    }
+
+    /// Whether a new connection can be made; by it, what was left is ended.
+    async fn check(&mut self) -> Result<(), String> {
+        let mut tries = 0;
+        let fresh = loop {
+            tries += 1;
+            match self.one().await {
+                Ok(fresh) => break fresh,
+                Err(why) if tries >= TRIES => {
+                    return Err(format!("a new connection cannot be made either: {why}"));
+                }
+                Err(_) => sleep(PAUSE).await,
+            }
+        };
+        self.logins += 1;
+        let dead = std::mem::take(&mut self.dead);
+        let session = fresh.session.as_ref();
+        self.graves.bury(session, &dead, self.wish.patience).await;
+        self.pool.push(fresh);
+        Ok(())
+    }
+
+    /// Whether a connection with beats lives for so long.
+    async fn beat(&mut self, interval: Duration, until: Duration) -> Option<Beaten> {
+        let mut one = self.one().await.ok()?;
+        self.logins += 1;
+        let end = Instant::now() + until + interval;
+        while Instant::now() < end {
+            let wait = timeout(interval.min(end - Instant::now()), &mut one.ended);
+            if wait.await.is_ok() || one.ask(self.wish.patience).await.is_err() {
+                self.give_up(one);
+                return Some(Beaten::Ends);
+            }
+        }
+        self.leave(one).await;
+        Some(Beaten::Lives)
+    }
+
+    /// In order.
+    async fn leave(&self, silent: Silent) {
+        silent.session.disconnect().await;
+        if let Some(far) = &silent.far {
+            self.graves.is_over(far);
+        }
+    }
+}
+
+/// How often the time left is told while nothing happens.
+const TICK: Duration = Duration::from_secs(30);
+/// A dial may fail where many are made.
+const TRIES: u32 = 3;
+const PAUSE: Duration = Duration::from_secs(2);
