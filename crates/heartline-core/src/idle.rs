@@ -100,6 +100,15 @@ impl Finding {
         }
     }
 
+    /// The silence that kills, as well as it is known: the middle between what was survived and what was not.
+    pub fn limit(self) -> Option<Duration> {
+        match self {
+            Self::Forgets { survived, died, .. } => Some((survived + died) / 2),
+            Self::Ends { after, .. } => Some(after),
+            _ => None,
+        }
+    }
+
     /// How often to beat then, in whole seconds: so that a beat that is late, or lost and sent again, still comes in time,
     /// three fifths of [`harmless`](Self::harmless); 1 s at least, and [`OFTEN`](Self::OFTEN) at most, which costs nothing.
     pub fn interval(self) -> Duration {

@@ -49,9 +49,9 @@ const LEAST: Duration = Duration::from_secs(2);
 const MOST: Duration = Duration::from_hours(7 * 24);
 
 const HELP: &str = "\
-Layers: tcp is how long the connection took to be made, and what the kernel reckons after each
-beat, which it smooths; ssh a keepalive@openssh.com request and its reply; shell a line through
-`cat` there. Of a node behind a jump host or a proxy command there is no tcp of ours to ask. A
+Layers: tcp is how long the connection took to be made, which the kernels do alone, and what our
+kernel reckons after each beat, which it smooths (an acknowledgement mostly comes with the reply);
+ssh a keepalive@openssh.com request and its reply; shell a line through `cat` there. Of a node behind a jump host or a proxy command there is no tcp of ours to ask. A
 guard is started for a moment, to see whether a fuse can be had. --fuse 0 runs nothing there.
 
 What comes unasked in a silent session is what the server sends by itself, such as the requests of

@@ -102,6 +102,9 @@ impl<'a> Searcher<'a> {
             }
             _ => None,
         };
+        if !self.dead.is_empty() {
+            let _ = self.check().await;
+        }
         let pool = std::mem::take(&mut self.pool);
         join_all(pool.into_iter().map(|silent| self.leave(silent))).await;
         Outcome {
@@ -190,67 +193,85 @@ impl<'a> Searcher<'a> {
         })
     }
 
-    /// What became of each that was seen to its end. Who survived stays in the pool. Soon after the first death the rest is
-    /// given up: they would die too.
+    /// What became of each that was seen to its end. Who survived goes back into the pool, and is kept alive there. Soon after
+    /// the first death the rest is given up: they would die too.
     async fn round(&mut self, silences: &[Duration], left: Duration) -> Vec<(Duration, Told)> {
         let begun = Instant::now();
         self.progress.round(silences, left);
         let (patience, clock) = (self.wish.patience, self.reacher.clock());
-        let pool = std::mem::take(&mut self.pool);
+        // Who has no part in this round stays in the pool.
+        let part = silences.len().min(self.pool.len());
+        let lying: Vec<Silent> = self.pool.drain(..part).collect();
+        let mut names: Vec<_> = lying
+            .iter()
+            .map(|silent| Some(silent.far.clone()))
+            .collect();
+        let mut lying: FuturesUnordered<_> = lying
+            .into_iter()
+            .zip(silences)
+            .enumerate()
+            .map(|(at, (mut silent, silence))| async move {
+                let told = silent.lie(*silence, patience, clock).await;
+                (at, *silence, silent, told)
+            })
+            .collect();
         let mut done = Vec::new();
-        let mut stand: Vec<(bool, Silent)> = pool.into_iter().map(|one| (false, one)).collect();
-        {
-            let mut lying: FuturesUnordered<_> = stand
-                .iter_mut()
-                .zip(silences)
-                .map(|((survived, silent), silence)| async move {
-                    let told = silent.lie(*silence, patience, clock).await;
-                    *survived = told
-                        .as_ref()
-                        .is_some_and(|told| matches!(told.trial, Trial::Survived { .. }));
-                    (*silence, told)
-                })
-                .collect();
-            let mut over: Option<Instant> = None;
-            let mut tick = begun + TICK;
-            loop {
-                tokio::select! {
-                    next = lying.next() => match next {
-                        None => break,
-                        Some((_, None)) => {}
-                        Some((silence, Some(told))) => {
-                            let to_come = left.saturating_sub(begun.elapsed());
-                            self.progress.told(silence, &told, to_come);
-                            if let Trial::Died { silent, .. } = told.trial {
-                                over.get_or_insert_with(|| Instant::now() + tolerance(silent));
-                            }
-                            done.push((silence, told));
-                        }
-                    },
-                    () = sleep_until(over.unwrap_or(tick)), if over.is_some() => break,
-                    () = sleep_until(tick) => {
-                        tick += TICK;
-                        self.progress.left(left.saturating_sub(begun.elapsed()));
+        let mut over: Option<Instant> = None;
+        let (mut tick, mut beat) = (begun + TICK, begun + KEEP);
+        loop {
+            tokio::select! {
+                next = lying.next() => {
+                    let Some((at, silence, silent, told)) = next else { break };
+                    if let Some(name) = names.get_mut(at) {
+                        *name = None;
                     }
+                    match told.as_ref().map(|told| told.trial) {
+                        Some(Trial::Survived { .. }) => self.pool.push(silent),
+                        Some(Trial::Died { silent: after, how }) => {
+                            over.get_or_insert_with(|| Instant::now() + tolerance(after));
+                            self.buries(silent.far, how);
+                        }
+                        None => self.give_up(silent.far),
+                    }
+                    if let Some(told) = told {
+                        self.progress.told(silence, &told, left.saturating_sub(begun.elapsed()));
+                        done.push((silence, told));
+                    }
+                }
+                () = sleep_until(over.unwrap_or(tick)), if over.is_some() => break,
+                () = sleep_until(beat) => {
+                    beat += KEEP;
+                    for silent in &self.pool {
+                        tokio::spawn(timeout(patience, silent.session.beat()));
+                    }
+                }
+                () = sleep_until(tick) => {
+                    tick += TICK;
+                    self.progress.left(left.saturating_sub(begun.elapsed()));
                 }
             }
         }
-        // Who had no part in this round is as it was.
-        for (at, (survived, silent)) in stand.into_iter().enumerate() {
-            if survived || at >= silences.len() {
-                self.pool.push(silent);
-            } else {
-                self.give_up(silent);
-            }
+        drop(lying);
+        for name in names.into_iter().flatten() {
+            self.give_up(name);
         }
         done
     }
 
-    /// Drops a connection, which resets it; whether that comes there nobody knows.
-    fn give_up(&mut self, silent: Silent) {
-        match silent.far {
+    /// A connection was dropped, which resets it; whether that comes there nobody knows.
+    fn give_up(&mut self, far: Option<FarSession>) {
+        match far {
             Some(far) => self.dead.push(far),
             None => self.nameless += usize::from(self.wish.names),
+        }
+    }
+
+    /// The same of one that died: whom the server closed, it has no session of any more.
+    fn buries(&mut self, far: Option<FarSession>, how: Death) {
+        match far {
+            Some(far) if how == Death::Closed => self.graves.is_over(&far),
+            None if how == Death::Closed => {}
+            far => self.give_up(far),
         }
     }
 
@@ -282,10 +303,15 @@ impl<'a> Searcher<'a> {
         let end = Instant::now() + until + interval;
         while Instant::now() < end {
             let wait = timeout(interval.min(end - Instant::now()), &mut one.ended);
-            if wait.await.is_ok() || one.ask(self.wish.patience).await.is_err() {
-                self.give_up(one);
-                return Some(Beaten::Ends);
-            }
+            let how = match wait.await {
+                Ok(_) => Death::Closed,
+                Err(_) => match one.ask(self.wish.patience).await {
+                    Ok(()) => continue,
+                    Err(how) => how,
+                },
+            };
+            self.buries(one.far, how);
+            return Some(Beaten::Ends);
         }
         self.leave(one).await;
         Some(Beaten::Lives)
@@ -300,6 +326,8 @@ impl<'a> Searcher<'a> {
     }
 }
 
+/// How often those are asked that wait for the next round.
+const KEEP: Duration = Duration::from_secs(1);
 /// How often the time left is told while nothing happens.
 const TICK: Duration = Duration::from_secs(30);
 /// A dial may fail where many are made.

@@ -122,6 +122,7 @@ fn idle(outcome: &Outcome) -> Value {
         .collect();
     json!({
         "finding": word,
+        "limit_ms": finding.ok().and_then(|finding| finding.limit()).map(ms),
         "survived_ms": survived.map(ms),
         "died_ms": died.map(ms),
         "how": how.map(Death::word),

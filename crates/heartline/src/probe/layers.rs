@@ -111,10 +111,14 @@ async fn beats(
     asking: Asking,
 ) -> Result<(Vec<Duration>, Vec<Duration>), String> {
     let (mut ssh, mut tcp) = (Vec::new(), Vec::new());
-    for _ in 0..asking.samples {
+    for number in 0..asking.samples.saturating_add(WARM_UP) {
         let beat = timeout(asking.stage, session.beat()).await;
         let beat = beat.map_err(|_| format!("a beat was not answered within {:?}", asking.stage));
-        ssh.push(beat?.map_err(|failure| words(&failure))?);
+        let beat = beat?.map_err(|failure| words(&failure))?;
+        if number < WARM_UP {
+            continue;
+        }
+        ssh.push(beat);
         if let Some(info) = session.tcp_evidence().filter(|_| session.is_direct()) {
             tcp.push(Duration::from_micros(info.rtt_us.into()));
         }
@@ -268,6 +272,9 @@ async fn guard(session: &dyn Session, fuse: Fuse, patience: Duration, clock: Clo
 
 /// Between two questions, so that none waits for the other.
 const PACE: Duration = Duration::from_millis(40);
+/// Beats that do not count. The first waits for what the server says after a login (Nagle there, an acknowledgement that is put off
+/// here: 40 ms), and what the kernel smooths has the login in it.
+const WARM_UP: u32 = 10;
 /// How often a silent session is looked at.
 pub(super) const LOOK: Duration = Duration::from_millis(100);
 /// What comes so soon belongs to what was before.

@@ -168,8 +168,8 @@ fn found(finding: Finding, at_most: Duration) -> String {
                 format!("survived {}", seconds(survived))
             };
             format!(
-                "forgets after {} ({survived}, dead at {}): {}",
-                seconds(died),
+                "forgets after about {} ({survived}, dead at {}): {}",
+                seconds(finding.limit().unwrap_or(died)),
                 seconds(died),
                 fate(how)
             )
