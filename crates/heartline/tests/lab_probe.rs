@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
 use lab::{
-    Direction, Fault, Finished, Lab, Nat, Node, NodeSpec, Router, Running, Signal, Stranger,
+    Direction, Fault, Finished, Lab, Line, Nat, Node, NodeSpec, Router, Running, Signal, Stranger,
 };
 use serde_json::Value;
 use watching::{CEILING, heartline, outcome, until};
@@ -292,6 +292,29 @@ fn a_path_that_is_down_is_not_taken_for_one_that_forgets() -> Result<()> {
     Ok(())
 }
 
+/// An outage just when they are asked: they are asked again once a new connection can be made.
+#[test]
+fn an_outage_is_not_taken_for_a_path_that_forgets() -> Result<()> {
+    let Some(lab) = Lab::or_skip("probe_idle_outage") else {
+        return Ok(());
+    };
+    let node = lab.node("db1")?;
+    let cable = lab.cable(&node)?;
+    let words = "db1 --samples 3 --listen 0 --idle --at-most 6s --connections 2";
+    let mut probing = start(&lab, words)?;
+    let says = |words: &'static str| move |line: &Line| line.text.contains(words);
+    probing.wait_for("one that answers", CEILING, says("after 3 s: answered"))?;
+    cable.inject(Fault::Silent(Direction::Both))?;
+    probing.wait_for("one that does not", CEILING, says("no answer"))?;
+    cable.heal()?;
+    let ended = probing.finish(LONG)?;
+    assert_eq!(ended.code(), Some(0), "{ended:?}");
+    for says in ["nothing forgets within 6 s", "2 silences tried"] {
+        ensure!(ended.stdout.contains(says), "{says}: {ended:?}");
+    }
+    leaves_nothing(&node)
+}
+
 /// Interrupted between two rounds or within one: its sessions do not stay on the node.
 #[test]
 fn an_interrupted_search_leaves_nothing() -> Result<()> {
@@ -333,6 +356,7 @@ fn through_a_jump_host_it_is_the_way_from_there_on() -> Result<()> {
     let layers = told["layers"].as_array().context("layers")?;
     let named: Vec<_> = layers.iter().map(|row| row["layer"].as_str()).collect();
     assert_eq!(named, [Some("ssh"), Some("shell")], "no TCP of ours");
-    assert_eq!((gate.logins()?, node.logins()?), (1, 4));
+    // Whoever leaves it last says goodbye there too, between the layers and the search.
+    assert_eq!((gate.logins()?, node.logins()?), (2, 4));
     leaves_nothing(&node)
 }

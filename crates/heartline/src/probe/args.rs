@@ -62,8 +62,8 @@ slow ones, and a ChannelTimeout that closes the idle channel of `cat`.
 between the longest that was survived and the shortest that was not, until these are no further
 apart than a second or 5 %, and two connections have died so. The silent connections have no
 channel, send no beat, and no TCP keepalive. Progress and the time left go to standard error. It is
-  dropped silently     no answer within 3 s (10 round trips, if that is longer), while a new
-                       connection works;
+  dropped silently     no answer within 3 s (10 round trips, if that is longer), nor as long again
+                       once a new connection stands;
   reset                the question, or nothing at all, was answered by a reset;
   closed by the server it ended by itself (UnusedConnectionTimeout, an idle killer). Then one more
                        connection is given beats, and it is said whether these put it off.

@@ -60,6 +60,8 @@ pub(super) struct Searcher<'a> {
     pub(super) progress: &'a Progress,
     pub(super) wish: Wish,
     pool: Vec<Silent>,
+    /// Those that did not answer, by the silence they were to have.
+    suspects: Vec<(Duration, Silent)>,
     /// Far ends that are to be ended.
     dead: Vec<FarSession>,
     tries: Vec<(Duration, Trial)>,
@@ -82,6 +84,7 @@ impl<'a> Searcher<'a> {
             progress,
             wish,
             pool: Vec::new(),
+            suspects: Vec::new(),
             dead: Vec::new(),
             tries: Vec::new(),
             unasked: Vec::new(),
@@ -129,14 +132,21 @@ impl<'a> Searcher<'a> {
             self.open(wanted).await?;
             let stand = u32::try_from(self.pool.len()).unwrap_or(u32::MAX);
             let silences = search.next(stand);
-            let left = search.left(stand, self.wish.patience);
+            // An answer is waited for twice.
+            let left = search.left(stand, self.wish.patience * 2);
             let mut told = self.round(&silences, left).await;
             told.sort_by_key(|(silence, _)| *silence);
             let is_alarm = told.iter().any(|(_, told)| {
                 matches!(told.trial, Trial::Died { how, .. } if !matches!(how, Death::Closed))
             });
             if is_alarm || !self.dead.is_empty() || told.is_empty() {
-                self.check().await?;
+                let alive = self.check().await?;
+                for (_, told) in told
+                    .iter_mut()
+                    .filter(|(silence, _)| alive.contains(silence))
+                {
+                    told.revive();
+                }
             }
             voids = if told.is_empty() { voids + 1 } else { 0 };
             if voids >= TRIES {
@@ -229,7 +239,11 @@ impl<'a> Searcher<'a> {
                         Some(Trial::Survived { .. }) => self.pool.push(silent),
                         Some(Trial::Died { silent: after, how }) => {
                             over.get_or_insert_with(|| Instant::now() + tolerance(after));
-                            self.buries(silent.far, how);
+                            if how == Death::Dropped {
+                                self.suspects.push((silence, silent));
+                            } else {
+                                self.buries(silent.far, how);
+                            }
                         }
                         None => self.give_up(silent.far),
                     }
@@ -275,8 +289,9 @@ impl<'a> Searcher<'a> {
         }
     }
 
-    /// Whether a new connection can be made; by it, what was left is ended.
-    async fn check(&mut self) -> Result<(), String> {
+    /// Whether a new connection can be made; by it, what was left is ended. Who did not answer is asked once more then, since the
+    /// network may have been gone for a while; which of the silences were survived after all is the answer.
+    async fn check(&mut self) -> Result<Vec<Duration>, String> {
         let mut tries = 0;
         let fresh = loop {
             tries += 1;
@@ -289,11 +304,29 @@ impl<'a> Searcher<'a> {
             }
         };
         self.logins += 1;
+        let patience = self.wish.patience;
+        let suspects = std::mem::take(&mut self.suspects);
+        let asked = suspects
+            .into_iter()
+            .map(|(silence, mut silent)| async move {
+                let answer = silent.ask(patience).await;
+                (silence, silent, answer.is_ok())
+            });
+        let mut alive = Vec::new();
+        for (silence, silent, is_alive) in join_all(asked).await {
+            if is_alive {
+                self.progress.revived(silence);
+                self.pool.push(silent);
+                alive.push(silence);
+            } else {
+                self.give_up(silent.far);
+            }
+        }
         let dead = std::mem::take(&mut self.dead);
         let session = fresh.session.as_ref();
         self.graves.bury(session, &dead, self.wish.patience).await;
         self.pool.push(fresh);
-        Ok(())
+        Ok(alive)
     }
 
     /// Whether a connection with beats lives for so long.

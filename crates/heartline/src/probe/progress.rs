@@ -39,6 +39,13 @@ impl Progress {
         ));
     }
 
+    pub(super) fn revived(&self, silence: Duration) {
+        self.say(&format!(
+            "after {}: answered after all, the network was gone for a while",
+            seconds(silence)
+        ));
+    }
+
     pub(super) fn left(&self, left: Duration) {
         self.say(&format!("about {} left", rounded(left)));
     }

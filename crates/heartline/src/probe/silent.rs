@@ -26,6 +26,15 @@ pub(super) struct Told {
     pub(super) unasked: Vec<Duration>,
 }
 
+impl Told {
+    /// It has answered after all.
+    pub(super) fn revive(&mut self) {
+        if let Trial::Died { silent, .. } = self.trial {
+            self.trial = Trial::Survived { silent };
+        }
+    }
+}
+
 impl Silent {
     /// Asks, says nothing for so long, and asks again; nothing, if it does not answer at the beginning.
     pub(super) async fn lie(
