@@ -196,11 +196,7 @@ impl<'a> Searcher<'a> {
         if let Some(far) = &far {
             self.graves.begun(far);
         }
-        Ok(Silent {
-            session,
-            ended: reached.ended,
-            far,
-        })
+        Ok(Silent::new(session, reached.ended, far))
     }
 
     /// What became of each that was seen to its end. Who survived goes back into the pool, and is kept alive there. Soon after
@@ -335,9 +331,9 @@ impl<'a> Searcher<'a> {
         self.logins += 1;
         let end = Instant::now() + until + interval;
         while Instant::now() < end {
-            let wait = timeout(interval.min(end - Instant::now()), &mut one.ended);
-            let how = match wait.await {
-                Ok(_) => Death::Closed,
+            let wait = interval.min(end - Instant::now());
+            let how = match timeout(wait, one.ended()).await {
+                Ok(how) => how,
                 Err(_) => match one.ask(self.wish.patience).await {
                     Ok(()) => continue,
                     Err(how) => how,

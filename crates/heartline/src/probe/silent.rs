@@ -13,7 +13,8 @@ use super::layers::{LOOK, Listening};
 /// See the module.
 pub(super) struct Silent {
     pub(super) session: Box<dyn Session>,
-    pub(super) ended: oneshot::Receiver<Failure>,
+    /// None once it was told.
+    ended: Option<oneshot::Receiver<Failure>>,
     /// Its name on the node, where that can tell.
     pub(super) far: Option<FarSession>,
 }
@@ -36,6 +37,33 @@ impl Told {
 }
 
 impl Silent {
+    pub(super) fn new(
+        session: Box<dyn Session>,
+        ended: oneshot::Receiver<Failure>,
+        far: Option<FarSession>,
+    ) -> Self {
+        Self {
+            session,
+            ended: Some(ended),
+            far,
+        }
+    }
+
+    /// Its end, unasked. Losing the future loses nothing.
+    pub(super) async fn ended(&mut self) -> Death {
+        let Some(ended) = &mut self.ended else {
+            return Death::Dropped;
+        };
+        let failure = ended.await;
+        self.ended = None;
+        match failure.map(|failure| failure.cause) {
+            Ok(Cause::Reset) => Death::ResetUnasked,
+            // Our kernel has given up, or our own side is gone: that is no word of the peer's.
+            Ok(Cause::Silent | Cause::LinkDown | Cause::NoRoute) => Death::Dropped,
+            Ok(_) | Err(_) => Death::Closed,
+        }
+    }
+
     /// Asks, says nothing for so long, and asks again; nothing, if it does not answer at the beginning.
     pub(super) async fn lie(
         &mut self,
@@ -51,12 +79,7 @@ impl Silent {
         while Instant::now() < until && unasked.len() < ENOUGH {
             let look = until.min(Instant::now() + LOOK);
             tokio::select! {
-                failure = &mut self.ended => {
-                    let how = match failure.map(|failure| failure.cause) {
-                        Ok(Cause::Reset) => Death::ResetUnasked,
-                        Ok(Cause::Silent | Cause::LinkDown | Cause::NoRoute) => Death::Dropped,
-                        Ok(_) | Err(_) => Death::Closed,
-                    };
+                how = self.ended() => {
                     let silent = ear.silent(clock);
                     let trial = Trial::Died { silent, how };
                     return Some(Told { trial, unasked });
@@ -77,20 +100,22 @@ impl Silent {
 
     /// One beat.
     pub(super) async fn ask(&mut self, patience: Duration) -> Result<(), Death> {
-        let beat = self.session.beat();
-        let asked = async {
-            tokio::select! {
-                answer = beat => answer,
-                failure = &mut self.ended => Err(failure.unwrap_or_else(|_| Cause::ClosedByPeer.into())),
-            }
-        };
-        match timeout(patience, asked).await {
-            Ok(Ok(_)) => Ok(()),
-            Ok(Err(failure)) => Err(match failure.cause {
-                Cause::Silent | Cause::LinkDown | Cause::NoRoute => Death::Dropped,
+        let beat = timeout(patience, self.session.beat());
+        tokio::select! {
+            // An answer that is there goes before what came after it.
+            biased;
+            answer = beat => match answer {
+                Ok(Ok(_)) => Ok(()),
+                Ok(Err(_)) => Err(match timeout(patience, self.ended()).await {
+                    Ok(Death::Dropped) | Err(_) => Death::Dropped,
+                    Ok(_) => Death::Reset,
+                }),
+                Err(_) => Err(Death::Dropped),
+            },
+            how = self.ended() => Err(match how {
+                Death::Dropped => Death::Dropped,
                 _ => Death::Reset,
             }),
-            Err(_) => Err(Death::Dropped),
         }
     }
 }
