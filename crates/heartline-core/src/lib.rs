@@ -11,6 +11,7 @@
 //! * [`explain`](mod@explain): what the keepalive settings of ssh, sshd and others really do.
 //! * [`fate`]: what falls together, and whose fault it is.
 //! * [`flap`]: a line that falls again and again.
+//! * [`idle`]: after how long a silence something on the path forgets a connection.
 //! * [`cause`], [`event`], [`timing`], [`fuse`], [`lease`], [`time`], [`timer`]: the words they share.
 //!
 //! A panic in this crate means a bug in this crate.
@@ -24,6 +25,7 @@ pub mod explain;
 pub mod fate;
 pub mod flap;
 pub mod fuse;
+pub mod idle;
 pub mod lease;
 pub mod line;
 pub mod node;

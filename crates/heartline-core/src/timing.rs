@@ -46,6 +46,8 @@ impl Interval {
 
     /// 5 s.
     pub const DEFAULT: Self = Self(Duration::from_secs(5));
+    /// A month: for a session that is to say nothing.
+    pub const FOR_EVER: Self = Self(Duration::from_hours(720));
     /// 10 ms.
     pub const MIN: Duration = Duration::from_millis(10);
     /// `INT_MAX` seconds, the largest value ssh takes.

@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use std::sync::{Arc, PoisonError};
 use std::time::SystemTime;
 
-use heartline_core::Timing;
+use heartline_core::{Interval, Timing};
 use russh::{Preferred, client};
 use thiserror::Error;
 use tokio::sync::{Mutex, Semaphore};
@@ -36,6 +36,7 @@ pub struct Target {
 }
 
 /// The host keys known, and the files they were read from as they were then.
+#[derive(Clone)]
 struct Known {
     verifier: Arc<Verifier>,
     files: Stamps,
@@ -48,6 +49,29 @@ impl Target {
     /// What ssh_config and the command line say of it.
     pub fn settings(&self) -> &Settings {
         &self.settings
+    }
+
+    /// The same, for sessions that say nothing by themselves: no routine beats, and no keepalives of our kernel's. What lies
+    /// between is kept alive as before: of a jump host's connection nothing is changed.
+    #[must_use]
+    pub fn left_alone(&self) -> Arc<Self> {
+        let known = self.verifier.lock().unwrap_or_else(PoisonError::into_inner);
+        Arc::new(Self {
+            settings: Settings {
+                tcp_keep_alive: false,
+                ..self.settings.clone()
+            },
+            timing: Timing {
+                interval: Interval::FOR_EVER,
+                patience: None,
+                ..self.timing
+            },
+            via: self.via.clone(),
+            identities: Arc::clone(&self.identities),
+            preferred: self.preferred.clone(),
+            gate: Arc::clone(&self.gate),
+            verifier: std::sync::Mutex::new(known.clone()),
+        })
     }
 
     /// The host keys known for it. Read anew when a file has changed: a key may have been revoked, or, by ourselves,
@@ -97,6 +121,7 @@ impl Target {
 }
 
 /// What lies between us and a destination, made ready.
+#[derive(Clone)]
 pub(crate) enum Via {
     /// A TCP connection of our own.
     Tcp,

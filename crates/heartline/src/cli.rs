@@ -15,6 +15,7 @@ use crate::flags::{NodeFlags, OneNode};
 use crate::ghosts::GhostsArgs;
 use crate::keep::KeepArgs;
 use crate::pause::{PauseArgs, ResumeArgs};
+use crate::probe::ProbeArgs;
 use crate::prove::ProveArgs;
 use crate::run::RunArgs;
 use crate::serve::ServeArgs;
@@ -55,6 +56,8 @@ pub(crate) enum Command {
     Keep(Box<KeepArgs>),
     /// Cut connections to a node and time both ends
     Prove(Box<ProveArgs>),
+    /// Measure a path: round trips per layer, and the silence after which it is forgotten
+    Probe(Box<ProbeArgs>),
     /// List your sessions on a node that no living client holds, and end them
     Ghosts(Box<GhostsArgs>),
     /// An SSH endpoint that answers beats and nothing else
@@ -214,6 +217,7 @@ impl Cli {
             Command::Run(args) => args.node.flags.verbosity(),
             Command::Keep(args) => args.node.flags.verbosity(),
             Command::Prove(args) => args.node.flags.verbosity(),
+            Command::Probe(args) => args.node.flags.verbosity(),
             Command::Ghosts(args) => args.node.flags.verbosity(),
             Command::Serve(args) => args.verbosity(),
             Command::Explain(_)

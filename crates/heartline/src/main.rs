@@ -23,6 +23,7 @@ mod logging;
 mod man;
 mod pause;
 mod printer;
+mod probe;
 mod prove;
 mod run;
 mod serve;
@@ -80,6 +81,7 @@ fn run(args: &[OsString]) -> ExitCode {
         Command::Run(args) => run::run(*args),
         Command::Keep(args) => keep::run(*args),
         Command::Prove(args) => prove::run(*args),
+        Command::Probe(args) => probe::run(*args),
         Command::Ghosts(args) => ghosts::run(*args),
         Command::Serve(args) => serve::run(args),
         Command::Demo(args) => demo::run(args),

@@ -104,6 +104,14 @@ fn an_unknown_option_or_command_or_none() {
         ("watch @NODE -p 65536", "65536"),
         ("watch @NODE --for soon", "soon"),
         ("check @NODE --timeout -1", "-1"),
+        ("probe", "<NODE>"),
+        ("probe @NODE --at-most 5m", "--idle"),
+        ("probe @NODE --connections 2", "--idle"),
+        ("probe @NODE --idle --connections 0", "0"),
+        ("probe @NODE --idle --connections 65", "65"),
+        ("probe @NODE --idle --at-most 1s", "2s"),
+        ("probe @NODE --idle --at-most soon", "soon"),
+        ("probe @NODE --samples 0", "0"),
     ] {
         bench.refuses(words, &[says]);
     }

@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 /// SIGINT, SIGTERM, SIGHUP.
-pub(super) struct Ends {
+pub(crate) struct Ends {
     interrupt: Signal,
     terminate: Signal,
     hangup: Signal,
@@ -13,11 +13,11 @@ pub(super) struct Ends {
 
 /// One of them.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct End(i32);
+pub(crate) struct End(i32);
 
 impl Ends {
     /// Listens from now on: none of them ends us any more.
-    pub(super) fn listen() -> std::io::Result<Self> {
+    pub(crate) fn listen() -> std::io::Result<Self> {
         Ok(Self {
             interrupt: signal(SignalKind::interrupt())?,
             terminate: signal(SignalKind::terminate())?,
@@ -26,7 +26,7 @@ impl Ends {
     }
 
     /// The next of them.
-    pub(super) async fn next(&mut self) -> End {
+    pub(crate) async fn next(&mut self) -> End {
         let kind = tokio::select! {
             _ = self.interrupt.recv() => SignalKind::interrupt(),
             _ = self.terminate.recv() => SignalKind::terminate(),
@@ -38,7 +38,7 @@ impl Ends {
 
 impl End {
     /// What a shell shows of a program that died of it.
-    pub(super) fn code(self) -> ExitCode {
+    pub(crate) fn code(self) -> ExitCode {
         ExitCode::from(u8::try_from(128 + self.0).unwrap_or(u8::MAX))
     }
 }

@@ -28,7 +28,7 @@ use tokio::sync::Barrier;
 use crate::asked::Asked;
 use crate::watch::runtime;
 use crate::words;
-use ends::{End, Ends};
+pub(crate) use ends::{End, Ends};
 use observer::Observer;
 use punctual::Punctual;
 use row::{CASES, Report, Row, Verdict};
