@@ -154,7 +154,8 @@ async fn tcp(bind: Option<&str>, port: u16, gateway: bool) -> Result<Listener, B
         let at = SocketAddr::new(address, port);
         match listen(at) {
             Ok(listener) => listeners.push(listener),
-            // As ssh: where one of the two families will do, it will.
+            // A machine without the other family has it not. That somebody else has the port there is another thing, and unlike
+            // with ssh it fails: who connects to localhost would find now us, now them.
             Err(error) => {
                 let is_other_family = address.is_ipv6()
                     && matches!(

@@ -73,7 +73,9 @@ impl Tunnels {
         let (carry, current) = watch::channel(None);
         let current = Current::new(current);
         let board = Board::new(specs);
-        let room = Arc::new(Semaphore::new(rules.most));
+        // A listener that waits for its next holds one.
+        let waiting = specs.iter().filter(|spec| spec.side == Side::Here);
+        let room = Arc::new(Semaphore::new(rules.most.saturating_add(waiting.count())));
         let mut tasks = JoinSet::new();
         let mut unbound = Vec::new();
         for (at, spec) in specs.iter().enumerate() {

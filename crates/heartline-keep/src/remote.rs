@@ -12,6 +12,7 @@ use heartline_ssh::{FarEnd, FarStream, ForwardError, Incoming};
 use tokio::io::duplex;
 use tokio::net::{TcpStream, UnixStream};
 use tokio::sync::Semaphore;
+use tokio::task::AbortHandle;
 use tokio::time::{sleep, timeout};
 use tracing::{info, warn};
 
@@ -75,7 +76,11 @@ impl Remote {
                     Err(ForwardError::Over) => break,
                     Err(ForwardError::NotListening) if !is_rescued => {
                         is_rescued = true;
-                        let done = (self.rescue)(carrier.clone(), self.spec.clone()).await;
+                        let rescuing = (self.rescue)(carrier.clone(), self.spec.clone());
+                        let done = tokio::select! {
+                            done = rescuing => done,
+                            () = self.current.instead_of(carrier.number) => break,
+                        };
                         if let Some(done) = done {
                             info!("{}: {done}.", self.spec);
                             continue;
@@ -156,7 +161,8 @@ impl Remote {
     async fn socks(&self, far: FarStream) {
         let (mut client, bridged) = duplex(BRIDGE);
         let (reader, writer) = tokio::io::split(bridged);
-        tokio::spawn(splice((Box::new(reader), Box::new(writer)), far));
+        let bridge = tokio::spawn(splice((Box::new(reader), Box::new(writer)), far));
+        let _bridge = AbortOnDrop(bridge.abort_handle());
         let asked = match timeout(SOCKS, socks::ask(&mut client)).await {
             Ok(Ok(asked)) => asked,
             Ok(Err(error)) => return self.say(&error.to_string()),
@@ -171,6 +177,9 @@ impl Remote {
                 {
                     let mut near = tokio::io::join(&mut reader, &mut writer);
                     let _ = tokio::io::copy_bidirectional(&mut client, &mut near).await;
+                    // What has gone through is on its way.
+                    drop(client);
+                    let _ = timeout(SOCKS, bridge).await;
                 }
             }
             Err(why) => {
@@ -184,6 +193,15 @@ impl Remote {
         if self.place.failed(why) {
             warn!("A connection to {} was not carried: {why}.", self.spec);
         }
+    }
+}
+
+/// Nothing of a task outlives who has started it.
+struct AbortOnDrop(AbortHandle);
+
+impl Drop for AbortOnDrop {
+    fn drop(&mut self) {
+        self.0.abort();
     }
 }
 
@@ -209,7 +227,7 @@ async fn near(to: &FarEnd, patience: Duration) -> Result<Halves, String> {
 
 /// Connections that wait for us; more are refused.
 const QUEUE: usize = 256;
-const FIRST_PAUSE: Duration = Duration::from_secs(1);
+const FIRST_PAUSE: Duration = Duration::from_millis(250);
 const LAST_PAUSE: Duration = Duration::from_secs(30);
 /// For a client of SOCKS to say what it wants.
 const SOCKS: Duration = Duration::from_secs(30);

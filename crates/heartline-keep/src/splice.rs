@@ -1,6 +1,9 @@
 //! Bytes both ways between a socket of ours and a connection through a session, until both are done.
 
-use bytes::BytesMut;
+use std::collections::VecDeque;
+use std::io::IoSlice;
+
+use bytes::{Buf, Bytes, BytesMut};
 use heartline_ssh::{FarInput, FarOutput, FarStream};
 use thiserror::Error;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
@@ -85,9 +88,13 @@ async fn send(reader: &mut (dyn AsyncRead + Send + Unpin), input: &FarInput) -> 
 }
 
 async fn receive(output: &FarOutput, writer: &mut (dyn AsyncWrite + Send + Unpin)) -> Done {
-    while let Some(bytes) = output.next().await {
-        if writer.write_all(&bytes).await.is_err() {
-            return Done::NearIsOver;
+    while let Some(mut pieces) = output.next_few(AT_ONCE).await {
+        while !pieces.is_empty() {
+            let slices: Vec<_> = pieces.iter().map(|piece| IoSlice::new(piece)).collect();
+            let Ok(written @ 1..) = writer.write_vectored(&slices).await else {
+                return Done::NearIsOver;
+            };
+            advance(&mut pieces, written);
         }
     }
     match writer.shutdown().await {
@@ -96,5 +103,19 @@ async fn receive(output: &FarOutput, writer: &mut (dyn AsyncWrite + Send + Unpin
     }
 }
 
+/// So much of them is gone.
+fn advance(pieces: &mut VecDeque<Bytes>, mut gone: usize) {
+    while let Some(first) = pieces.front_mut() {
+        if gone < first.len() {
+            first.advance(gone);
+            return;
+        }
+        gone -= first.len();
+        pieces.pop_front();
+    }
+}
+
+/// Pieces that are written together, if they are there.
+const AT_ONCE: usize = 16;
 /// What fits into one packet (RFC 4253, section 6.1).
 const PIECE: usize = 32 << 10;

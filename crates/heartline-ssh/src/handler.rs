@@ -1,13 +1,12 @@
 //! What russh tells us of one connection.
 
-use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::SystemTime;
 
 use heartline_core::{Cause, Failure};
 use russh::client::{ChannelOpenHandle, DisconnectReason, Handler, Msg, Session};
 use russh::keys::PublicKeyOrCertificate;
-use russh::{Channel, ChannelId, ChannelOpenFailure};
+use russh::{Channel, ChannelId};
 use tokio::sync::oneshot;
 use tracing::warn;
 
@@ -26,8 +25,6 @@ pub(crate) struct Learnt {
     pub(crate) algorithms: Option<(String, String)>,
     /// What the peer said when it ended the session.
     pub(crate) last_word: Option<Failure>,
-    /// Why the last channels were not opened, escaped, for whoever asked for them, in that order.
-    pub(crate) channel_refusals: VecDeque<String>,
     /// What has come on channels.
     pub(crate) inboxes: Inboxes,
     /// Where the node listens for us.
@@ -99,24 +96,6 @@ impl Handler for Listener {
     ) -> Result<(), Self::Error> {
         let (kex, cipher): (&str, &str) = (names.kex.as_ref(), names.cipher.as_ref());
         self.learn(|learnt| learnt.algorithms = Some((kex.to_owned(), cipher.to_owned())));
-        Ok(())
-    }
-
-    async fn channel_open_failure(
-        &mut self,
-        _channel: ChannelId,
-        _reason: ChannelOpenFailure,
-        description: &str,
-        _language: &str,
-        _session: &mut Session,
-    ) -> Result<(), Self::Error> {
-        let why = escape(description.as_bytes(), MAX_WORDS);
-        self.learn(|learnt| {
-            learnt.channel_refusals.push_back(why);
-            if learnt.channel_refusals.len() > MAX_REFUSALS {
-                learnt.channel_refusals.pop_front();
-            }
-        });
         Ok(())
     }
 
@@ -254,7 +233,10 @@ pub(crate) fn failure_of(error: &russh::Error) -> Failure {
     Failure::new(cause, escape(error.to_string().as_bytes(), MAX_WORDS))
 }
 
-/// How many of those are kept that nobody has asked for.
-const MAX_REFUSALS: usize = 64;
+/// What a peer says of a channel that it does not open, escaped.
+pub(crate) fn refusal_words(words: &str) -> String {
+    escape(words.as_bytes(), MAX_WORDS)
+}
+
 /// How much of a peer's words is kept.
 const MAX_WORDS: usize = 255;

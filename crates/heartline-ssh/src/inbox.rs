@@ -60,6 +60,8 @@ pub(crate) struct Inbox {
 struct State {
     parts: VecDeque<Piece>,
     bytes: usize,
+    /// What they take up, each with a little more than its bytes.
+    weight: usize,
     is_withheld: bool,
     is_abandoned: bool,
     is_over: bool,
@@ -110,7 +112,7 @@ impl Inboxes {
         let inbox = self.all().get(&channel).cloned();
         inbox.is_some_and(|inbox| {
             let mut state = inbox.state();
-            state.is_withheld |= state.bytes > HIGH && !state.is_abandoned;
+            state.is_withheld |= state.weight > HIGH && !state.is_abandoned;
             state.is_withheld
         })
     }
@@ -121,7 +123,7 @@ impl Inboxes {
             return;
         }
         let all: Vec<_> = self.all().values().cloned().collect();
-        if let Some(fullest) = all.iter().max_by_key(|inbox| inbox.state().bytes) {
+        if let Some(fullest) = all.iter().max_by_key(|inbox| inbox.state().weight) {
             fullest.state().is_sacrificed = true;
             fullest.hang_up();
         }
@@ -147,19 +149,30 @@ impl Filler {
         if state.is_abandoned {
             return Ok(());
         }
+        // Of these one is enough, and no window bounds them.
+        let is_sign = part.len() == 0;
+        if is_sign && state.parts.iter().any(|had| had.is_like(&part)) {
+            return Ok(());
+        }
+        let before = state.weight;
         state.bytes = state.bytes.saturating_add(part.len());
-        self.inbox.all.fetch_add(part.len(), Ordering::Relaxed);
         if state.bytes > MOST {
             return Err(Overrun);
         }
-        match state.parts.pop_back() {
+        let (last, rest) = match state.parts.pop_back() {
             Some(last) => {
+                state.weight = state.weight.saturating_sub(last.weight());
                 let (last, rest) = last.joined(part);
-                state.parts.push_back(last);
-                state.parts.extend(rest);
+                (last, rest)
             }
-            None => state.parts.push_back(part),
+            None => (part, None),
+        };
+        for part in [Some(last), rest].into_iter().flatten() {
+            state.weight = state.weight.saturating_add(part.weight());
+            state.parts.push_back(part);
         }
+        let more = state.weight.saturating_sub(before);
+        self.inbox.all.fetch_add(more, Ordering::Relaxed);
         drop(state);
         self.inbox.filled.notify_one();
         self.inboxes.make_room();
@@ -220,22 +233,40 @@ impl Drop for Filler {
 
 impl Drop for Inbox {
     fn drop(&mut self) {
-        let bytes = self.state().bytes;
-        self.all.fetch_sub(bytes, Ordering::Relaxed);
+        let weight = self.state().weight;
+        self.all.fetch_sub(weight, Ordering::Relaxed);
     }
 }
 
 impl Inbox {
+    /// Data that is there.
+    pub(crate) fn next_now(&self) -> Option<Bytes> {
+        let mut state = self.state();
+        if !matches!(state.parts.front(), Some(Piece::Out(_))) {
+            return None;
+        }
+        match self.take(&mut state) {
+            Some(Piece::Out(bytes)) => Some(bytes),
+            _ => None,
+        }
+    }
+
+    fn take(&self, state: &mut State) -> Option<Piece> {
+        let part = state.parts.pop_front()?;
+        state.bytes = state.bytes.saturating_sub(part.len());
+        self.less(state, part.weight());
+        if state.weight <= LOW {
+            self.release(state);
+        }
+        Some(part)
+    }
+
     /// The next piece; none, when nothing will come any more. Losing the future loses nothing.
     pub(crate) async fn next(&self) -> Option<Piece> {
         loop {
             {
                 let mut state = self.state();
-                if let Some(part) = state.parts.pop_front() {
-                    self.less(&mut state, part.len());
-                    if state.bytes <= LOW {
-                        self.release(&mut state);
-                    }
+                if let Some(part) = self.take(&mut state) {
                     return Some(part);
                 }
                 if state.is_over || state.is_abandoned {
@@ -251,8 +282,9 @@ impl Inbox {
         let mut state = self.state();
         state.is_abandoned = true;
         state.parts.clear();
-        let bytes = state.bytes;
-        self.less(&mut state, bytes);
+        let weight = state.weight;
+        state.bytes = 0;
+        self.less(&mut state, weight);
         self.release(&mut state);
         // Whoever waits here learns that nothing comes.
         self.filled.notify_one();
@@ -263,9 +295,9 @@ impl Inbox {
         self.state().is_sacrificed
     }
 
-    fn less(&self, state: &mut State, bytes: usize) {
-        state.bytes = state.bytes.saturating_sub(bytes);
-        self.all.fetch_sub(bytes, Ordering::Relaxed);
+    fn less(&self, state: &mut State, weight: usize) {
+        state.weight = state.weight.saturating_sub(weight);
+        self.all.fetch_sub(weight, Ordering::Relaxed);
     }
 
     /// Nobody will take anything any more, and the channel is to be closed.
@@ -303,6 +335,14 @@ impl Piece {
         }
     }
 
+    fn weight(&self) -> usize {
+        self.len().saturating_add(OVERHEAD)
+    }
+
+    fn is_like(&self, other: &Self) -> bool {
+        std::mem::discriminant(self) == std::mem::discriminant(other)
+    }
+
     /// Both as one, if they are small and of one kind: a peer that sends byte by byte costs no more than one that does not.
     fn joined(self, next: Self) -> (Self, Option<Self>) {
         let is_small = self.len() + next.len() <= SMALL;
@@ -330,6 +370,8 @@ const HIGH: usize = 1 << 20;
 const LOW: usize = HIGH / 2;
 /// More than a peer may send that heeds its window, what russh's own queue holds being counted late.
 const MOST: usize = HIGH + 3 * WINDOW;
+/// What a piece takes up beside its bytes.
+const OVERHEAD: usize = 128;
 /// In all inboxes of a session.
 const MOST_IN_ALL: usize = 256 << 20;
 /// Pieces up to this are made one.
@@ -358,13 +400,13 @@ mod tests {
         let inboxes = Inboxes::default();
         let filler = inboxes.open_numbered(3);
         let inbox = filler.inbox();
-        for bytes in [HIGH - LOW, LOW - 1, 1] {
+        for bytes in [HIGH - LOW - 1_000, LOW - 1, 1] {
             put(&filler, bytes);
         }
         assert!(!inboxes.withholds_numbered(3));
         put(&filler, SMALL);
         assert!(inboxes.withholds_numbered(3));
-        assert_eq!(take(&inbox), HIGH - LOW);
+        assert_eq!(take(&inbox), HIGH - LOW - 1_000);
         assert!(inboxes.withholds_numbered(3) && !is_drained(&inbox));
         assert_eq!(take(&inbox), LOW - 1);
         assert!(is_drained(&inbox) && !inboxes.withholds_numbered(3));
@@ -451,6 +493,17 @@ mod tests {
         assert!(inboxes.0.bytes.load(Ordering::Relaxed) <= MOST_IN_ALL);
         drop((fillers, last));
         assert_eq!(inboxes.0.bytes.load(Ordering::Relaxed), 0);
+    }
+
+    /// No window bounds those.
+    #[test]
+    fn what_has_no_length_gathers_nothing() {
+        let filler = Inboxes::default().open_numbered(1);
+        for _ in 0..1_000 {
+            filler.put(Piece::Eof).unwrap();
+            filler.put(Piece::Ended(Ending::Status(0))).unwrap();
+        }
+        assert_eq!(filler.inbox().state().parts.len(), 2);
     }
 
     #[test]

@@ -15,7 +15,7 @@ use crate::conversation::Heard;
 use crate::exec::{self, ExecRequest, Executing};
 use crate::forward::Forwards;
 use crate::guard::{Guard, GuardRule, Guarding};
-use crate::handler::{Listener, SharedLearnt, failure_of};
+use crate::handler::{Listener, SharedLearnt, failure_of, refusal_words};
 use crate::hold;
 use crate::inspect::{self, InspectError, Inspector};
 use crate::jump::SharedJump;
@@ -171,9 +171,8 @@ impl RusshSession {
             .channel_open_direct_tcpip(host, u32::from(port), "127.0.0.1", 0)
             .await;
         opened.map_err(|error| match error {
-            Error::ChannelOpenFailure(_) => {
-                let mut learnt = self.learnt.lock().unwrap_or_else(PoisonError::into_inner);
-                let why = learnt.channel_refusals.pop_front().unwrap_or_default();
+            Error::ChannelOpenFailure(_, words) => {
+                let why = refusal_words(&words);
                 Failure::new(refusal(&why), format!("the jump host says: {why}"))
             }
             error => Failure {
@@ -244,8 +243,7 @@ impl Session for RusshSession {
     }
 
     fn guard(&self, rule: GuardRule) -> Guard {
-        let learnt = Arc::clone(&self.learnt);
-        Guarding::start(Arc::downgrade(&self.handle), learnt, rule)
+        Guarding::start(Arc::downgrade(&self.handle), rule)
     }
 
     fn exec(&self, request: ExecRequest) -> Executing {
@@ -258,12 +256,7 @@ impl Session for RusshSession {
     }
 
     fn inspect(&self, patience: Duration) -> Inspecting {
-        let learnt = Arc::clone(&self.learnt);
-        Box::pin(inspect::start(
-            Arc::downgrade(&self.handle),
-            learnt,
-            patience,
-        ))
+        Box::pin(inspect::start(Arc::downgrade(&self.handle), patience))
     }
 
     fn disconnect(self: Box<Self>) -> Pin<Box<dyn Future<Output = ()> + Send>> {

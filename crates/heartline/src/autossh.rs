@@ -38,14 +38,25 @@ impl Autossh {
         args: impl IntoIterator<Item = OsString>,
         environment: impl Fn(&str) -> Option<OsString>,
     ) -> anyhow::Result<Self> {
+        // autossh, too, takes an empty one for none.
+        let environment = |name: &str| environment(name).filter(|value| !value.is_empty());
         let mut this = Self {
             args: vec!["heartline".into(), "keep".into()],
             pid_file: environment("AUTOSSH_PIDFILE").map(PathBuf::from),
             log_file: environment("AUTOSSH_LOGFILE").map(PathBuf::from),
             ..Self::default()
         };
-        this.environment(&environment)?;
-        let is_monitored = this.arguments(args)?;
+        let mut given = Self::default();
+        let is_monitored = given.arguments(args)?;
+        // In the background the first try may fail for as long as it likes: the network may not be there yet (autossh(1), -f).
+        this.environment(&environment, given.in_background)?;
+        this.args.extend(given.args);
+        this.notes.extend(given.notes);
+        this.in_background = given.in_background;
+        this.log_file = given.log_file.or(this.log_file);
+        if given.asks_version {
+            this.args = vec!["heartline".into(), "--version".into()];
+        }
         if is_monitored || environment("AUTOSSH_PORT").is_some_and(|port| port != "0") {
             this.notes.push(
                 "the monitoring port (-M, AUTOSSH_PORT) is not used: heartline beats inside the SSH session".to_owned(),
@@ -57,6 +68,7 @@ impl Autossh {
     fn environment(
         &mut self,
         environment: &impl Fn(&str) -> Option<OsString>,
+        in_background: bool,
     ) -> anyhow::Result<()> {
         let number = |name: &str| -> anyhow::Result<Option<i64>> {
             let Some(value) = environment(name) else {
@@ -70,6 +82,7 @@ impl Autossh {
         };
         // autossh's own default; a negative one is 0 there, too.
         let gate = number("AUTOSSH_GATETIME")?.unwrap_or(30).max(0);
+        let gate = if in_background { 0 } else { gate };
         self.give("--gate-time", gate.to_string());
         if let Some(most) = number("AUTOSSH_MAXSTART")?.filter(|most| *most >= 0) {
             // 0 means never there; here it would mean for ever.
@@ -109,6 +122,10 @@ impl Autossh {
         let mut is_monitored = false;
         while let Some(arg) = args.next() {
             let text = arg.to_str().with_context(|| "an argument is not UTF-8")?;
+            if text == "--" && host.is_none() {
+                host = args.next();
+                continue;
+            }
             let Some(letters) = text.strip_prefix('-').filter(|rest| !rest.is_empty()) else {
                 if host.is_some() {
                     bail!(
@@ -136,7 +153,6 @@ impl Autossh {
             }
         }
         if self.asks_version {
-            self.args = vec!["heartline".into(), "--version".into()];
             return Ok(false);
         }
         let host = host.context("no host is given")?;
@@ -247,7 +263,7 @@ mod tests {
         for (line, wanted) in [
             (
                 "-M 0 -f -N -L 5432:localhost:5432 db1",
-                "heartline keep --gate-time 30 -L 5432:localhost:5432 -- db1",
+                "heartline keep --gate-time 0 -L 5432:localhost:5432 -- db1",
             ),
             (
                 "-M 20000:7 -NTR2222:localhost:22 -p2200 me@gw.example.org",
@@ -258,7 +274,7 @@ mod tests {
                 "heartline keep --gate-time 30 -o ServerAliveInterval=30 -o ServerAliveCountMax=3 -i /k -D 1080 -o Compression=yes -q -- gw",
             ),
             (
-                "-c aes128-ctr -N gw",
+                "-c aes128-ctr -N -- gw",
                 "heartline keep --gate-time 30 -o Ciphers=aes128-ctr -- gw",
             ),
         ] {
@@ -284,7 +300,14 @@ mod tests {
         assert_eq!(autossh.log_file, Some("/var/log/x".into()));
         assert!(autossh.in_background && autossh.notes.is_empty());
         assert_eq!(
-            args("-N gw", &[("AUTOSSH_MAXSTART", "-1")]),
+            args(
+                "-N gw",
+                &[
+                    ("AUTOSSH_MAXSTART", "-1"),
+                    ("AUTOSSH_GATETIME", ""),
+                    ("AUTOSSH_PIDFILE", "")
+                ]
+            ),
             "heartline keep --gate-time 30 -- gw"
         );
     }

@@ -148,8 +148,9 @@ pub enum Error {
     WrongChannel,
 
     /// Server refused to open a channel.
+    /// PATCHED: with its words.
     #[error("Failed to open channel ({0:?})")]
-    ChannelOpenFailure(ChannelOpenFailure),
+    ChannelOpenFailure(ChannelOpenFailure, String),
 
     /// Disconnected
     #[error("Disconnected")]

@@ -156,10 +156,18 @@ impl Line {
 
     /// The session stands, and the line is down: it is up again after so many good beats.
     pub(super) fn prove_itself(&mut self, now: Moment) {
-        let wanted = self.flaps.rise(now, self.timing.rise);
+        let wanted = self.rise_wanted(now);
         if let Phase::Beating { rising, .. } = &mut self.phase {
             *rising = wanted;
         }
+    }
+
+    /// How many good beats a line that was down owes. An eager one is used as soon as it stands, however often it fell.
+    pub(super) fn rise_wanted(&mut self, now: Moment) -> u32 {
+        if self.timing.eager {
+            return 1;
+        }
+        self.flaps.rise(now, self.timing.rise)
     }
 
     /// So many beats out of turn are ordinary weather, and no news yet.

@@ -65,7 +65,7 @@ impl Line {
         self.evidence.ssh.unanswered = 0;
         // A line that was never down need not prove itself twice, nor one that came back before it was called down.
         let rising = match self.state {
-            LineState::Down(_) => self.flaps.rise(now, self.timing.rise),
+            LineState::Down(_) => self.rise_wanted(now),
             _ => 1,
         };
         let alive = Alive::new(rule, now);

@@ -22,7 +22,7 @@ async fn a_session_can_do_nothing() {
     let endpoint = Endpoint::start().await;
     let client = endpoint.log_in().await;
     let refusal = |result: Result<_, russh::Error>| match result {
-        Err(russh::Error::ChannelOpenFailure(reason)) => reason,
+        Err(russh::Error::ChannelOpenFailure(reason, _)) => reason,
         Err(other) => panic!("{other:?}"),
         Ok(()) => panic!("a channel was opened"),
     };

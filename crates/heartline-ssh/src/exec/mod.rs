@@ -15,7 +15,7 @@ use thiserror::Error;
 use tokio::sync::oneshot;
 use tokio::time::timeout;
 
-use crate::handler::{Listener, SharedLearnt};
+use crate::handler::{Listener, SharedLearnt, refusal_words};
 use crate::inbox::{Inbox, Piece};
 
 mod pump;
@@ -169,7 +169,7 @@ pub(crate) async fn start(
     request: ExecRequest,
 ) -> Result<Exec, ExecError> {
     let patience = request.patience;
-    let channel = timeout(patience, open(&session, &learnt)).await;
+    let channel = timeout(patience, open(&session)).await;
     let (read, write) = channel
         .unwrap_or(Err(ExecError::Mute { after: patience }))?
         .split();
@@ -221,20 +221,15 @@ pub(crate) async fn start(
     })
 }
 
-async fn open(
-    session: &Weak<Handle<Listener>>,
-    learnt: &SharedLearnt,
-) -> Result<Channel<Msg>, ExecError> {
+async fn open(session: &Weak<Handle<Listener>>) -> Result<Channel<Msg>, ExecError> {
     let handle = session.upgrade().ok_or(ExecError::Over)?;
     handle
         .channel_open_session()
         .await
         .map_err(|error| match error {
-            Error::ChannelOpenFailure(_) => {
-                let mut learnt = learnt.lock().unwrap_or_else(PoisonError::into_inner);
-                let why = learnt.channel_refusals.pop_front().unwrap_or_default();
-                ExecError::NoChannel { why }
-            }
+            Error::ChannelOpenFailure(_, words) => ExecError::NoChannel {
+                why: refusal_words(&words),
+            },
             _ => ExecError::Over,
         })
 }

@@ -15,6 +15,7 @@ pub struct Listening {
     forwards: Forwards,
     at: FarEnd,
     port: u16,
+    stands: bool,
     door: u64,
     arriving: mpsc::Receiver<Arriving>,
 }
@@ -50,20 +51,23 @@ struct Door {
 }
 
 impl Listening {
-    pub(super) fn new(
-        forwards: Forwards,
-        at: FarEnd,
-        port: u16,
-        door: u64,
-        arriving: mpsc::Receiver<Arriving>,
-    ) -> Self {
+    /// Before the node is asked, so that none that comes at once is turned away.
+    pub(super) fn begin(forwards: Forwards, at: FarEnd, queue: usize) -> Self {
+        let (door, arriving) = forwards.doors(|doors| doors.open(&at, queue));
         Self {
             forwards,
             at,
-            port,
+            port: 0,
+            stands: false,
             door,
             arriving,
         }
+    }
+
+    /// The node listens, there if it was to choose.
+    pub(super) fn stands(&mut self, port: u16) {
+        (self.stands, self.port) = (true, port);
+        self.forwards.doors(|doors| doors.chose(self.door, port));
     }
 
     /// The port it listens on, the node's choice if that was asked for; 0 for a Unix socket.
@@ -87,6 +91,9 @@ impl Listening {
 impl Drop for Listening {
     fn drop(&mut self) {
         self.forwards.doors(|doors| doors.close(self.door));
+        if !self.stands {
+            return;
+        }
         let Some(handle) = self.forwards.session.upgrade() else {
             return;
         };
@@ -123,8 +130,7 @@ impl Incoming {
 }
 
 impl Doors {
-    /// Before the node is asked, so that none that comes at once is turned away.
-    pub(super) fn open(&mut self, at: &FarEnd, queue: usize) -> (u64, mpsc::Receiver<Arriving>) {
+    fn open(&mut self, at: &FarEnd, queue: usize) -> (u64, mpsc::Receiver<Arriving>) {
         let (send, arriving) = mpsc::channel(queue.max(1));
         let id = self.next;
         self.next += 1;
@@ -141,13 +147,13 @@ impl Doors {
         (id, arriving)
     }
 
-    pub(super) fn chose(&mut self, id: u64, port: u16) {
+    fn chose(&mut self, id: u64, port: u16) {
         if let Some(door) = self.doors.iter_mut().find(|door| door.id == id) {
             door.port = door.port.or(Some(port));
         }
     }
 
-    pub(super) fn close(&mut self, id: u64) {
+    fn close(&mut self, id: u64) {
         self.doors.retain(|door| door.id != id);
     }
 

@@ -14,10 +14,11 @@ use std::time::Duration;
 use russh::client::{Handle, Msg};
 use russh::{Channel, ChannelOpenFailure, Error};
 use thiserror::Error;
+use tokio::sync::oneshot;
 use tokio::time::timeout;
 
 use crate::escape::escape;
-use crate::handler::{Listener, SharedLearnt};
+use crate::handler::{Listener, SharedLearnt, refusal_words};
 
 mod incoming;
 mod stream;
@@ -116,11 +117,13 @@ impl Forwards {
         patience: Duration,
     ) -> Result<FarStream, ForwardError> {
         let handle = self.session.upgrade().ok_or(ForwardError::Over)?;
-        let (to, origin) = (to.clone(), Origin::of(from));
-        let opening = async move { open(&handle, to, origin).await };
-        let opened = self.in_time(opening, patience, hang_up).await?;
-        let channel = opened.map_err(|error| self.refused(&error))?;
-        Ok(self.stream(channel))
+        let (this, to, origin) = (self.clone(), to.clone(), Origin::of(from));
+        // What comes of it closes itself when nobody takes it.
+        in_time(patience, async move {
+            let opened = open(&handle, to, origin).await;
+            opened.map(|channel| this.stream(channel)).map_err(refused)
+        })
+        .await
     }
 
     /// Lets the node listen there, and takes up to `queue` connections that nobody has taken yet; further ones are refused.
@@ -134,83 +137,29 @@ impl Forwards {
         patience: Duration,
     ) -> Result<Listening, ForwardError> {
         let handle = self.session.upgrade().ok_or(ForwardError::Over)?;
-        let (door, arriving) = self.doors(|doors| doors.open(at, queue));
-        let asked = at.clone();
-        let asking = async move {
-            match asked {
+        let (this, at) = (self.clone(), at.clone());
+        // It, too: the node is told to stop.
+        in_time(patience, async move {
+            let mut listening = Listening::begin(this, at.clone(), queue);
+            let asked = match at {
                 FarEnd::Tcp { host, port } => handle.tcpip_forward(host, port.into()).await,
                 FarEnd::Unix { path } => handle.streamlocal_forward(path).await.map(|()| 0),
+            };
+            match asked {
+                Ok(port) => {
+                    listening.stands(u16::try_from(port).unwrap_or_default());
+                    Ok(listening)
+                }
+                Err(Error::RequestDenied) => Err(ForwardError::NotListening),
+                Err(_) => Err(ForwardError::Over),
             }
-        };
-        let answered = self.in_time(asking, patience, |_| async {}).await;
-        match answered {
-            Ok(Ok(port)) => {
-                let port = u16::try_from(port).unwrap_or_default();
-                self.doors(|doors| doors.chose(door, port));
-                Ok(Listening::new(
-                    self.clone(),
-                    at.clone(),
-                    port,
-                    door,
-                    arriving,
-                ))
-            }
-            Ok(Err(error)) => {
-                self.doors(|doors| doors.close(door));
-                Err(match error {
-                    Error::RequestDenied => ForwardError::NotListening,
-                    _ => ForwardError::Over,
-                })
-            }
-            Err(error) => {
-                self.doors(|doors| doors.close(door));
-                Err(error)
-            }
-        }
-    }
-
-    /// Waits so long for it. What comes of it after that is `undone`, as is what comes when our future is lost.
-    async fn in_time<T, F>(
-        &self,
-        work: impl Future<Output = T> + Send + 'static,
-        patience: Duration,
-        undo: impl FnOnce(T) -> F + Send + 'static,
-    ) -> Result<T, ForwardError>
-    where
-        T: Send + 'static,
-        F: Future<Output = ()> + Send,
-    {
-        let (tell, told) = tokio::sync::oneshot::channel();
-        // The session's end ends it.
-        tokio::spawn(async move {
-            if let Err(late) = tell.send(work.await) {
-                undo(late).await;
-            }
-        });
-        match timeout(patience, told).await {
-            Ok(Ok(done)) => Ok(done),
-            Ok(Err(_)) => Err(ForwardError::Over),
-            Err(_) => Err(ForwardError::Mute { after: patience }),
-        }
+        })
+        .await
     }
 
     fn stream(&self, channel: Channel<Msg>) -> FarStream {
         let inboxes = self.learn(|learnt| learnt.inboxes.clone());
         FarStream::new(channel, &inboxes)
-    }
-
-    fn refused(&self, error: &Error) -> ForwardError {
-        let Error::ChannelOpenFailure(reason) = error else {
-            return ForwardError::Over;
-        };
-        let why = self.learn(|learnt| learnt.channel_refusals.pop_front());
-        let why = why.unwrap_or_default();
-        match reason {
-            ChannelOpenFailure::AdministrativelyProhibited
-            | ChannelOpenFailure::UnknownChannelType => ForwardError::Prohibited { why },
-            ChannelOpenFailure::ResourceShortage => ForwardError::NoRoom { why },
-            _ => ForwardError::NoConnection { why },
-        }
     }
 
     fn doors<T>(&self, what: impl FnOnce(&mut Doors) -> T) -> T {
@@ -260,10 +209,34 @@ async fn open(
     }
 }
 
-/// A channel that was opened too late.
-async fn hang_up(opened: Result<Channel<Msg>, Error>) {
-    if let Ok(channel) = opened {
-        let _ = channel.close().await;
+/// Waits so long for it. It goes on by itself until it is done, or the session is over, since what russh has begun it does not
+/// take back; what comes of it too late is dropped.
+async fn in_time<T: Send + 'static>(
+    patience: Duration,
+    work: impl Future<Output = Result<T, ForwardError>> + Send + 'static,
+) -> Result<T, ForwardError> {
+    let (tell, told) = oneshot::channel();
+    tokio::spawn(async move {
+        let _ = tell.send(work.await);
+    });
+    match timeout(patience, told).await {
+        Ok(Ok(done)) => done,
+        Ok(Err(_)) => Err(ForwardError::Over),
+        Err(_) => Err(ForwardError::Mute { after: patience }),
+    }
+}
+
+fn refused(error: Error) -> ForwardError {
+    let Error::ChannelOpenFailure(reason, words) = error else {
+        return ForwardError::Over;
+    };
+    let why = refusal_words(&words);
+    match reason {
+        ChannelOpenFailure::AdministrativelyProhibited | ChannelOpenFailure::UnknownChannelType => {
+            ForwardError::Prohibited { why }
+        }
+        ChannelOpenFailure::ResourceShortage => ForwardError::NoRoom { why },
+        _ => ForwardError::NoConnection { why },
     }
 }
 

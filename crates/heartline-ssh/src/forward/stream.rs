@@ -1,5 +1,6 @@
 //! One connection through a session, as bytes both ways.
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -63,6 +64,18 @@ impl FarOutput {
             Piece::Out(bytes) => Some(bytes),
             _ => None,
         }
+    }
+
+    /// The same, and what is there beside it, up to so many pieces.
+    pub async fn next_few(&self, most: usize) -> Option<VecDeque<Bytes>> {
+        let mut pieces = VecDeque::from([self.next().await?]);
+        while pieces.len() < most {
+            match self.inbox.next_now() {
+                Some(bytes) => pieces.push_back(bytes),
+                None => break,
+            }
+        }
+        Some(pieces)
     }
 
     /// Whether it was closed here, since too much waited of all connections of the session, and the most of this one.

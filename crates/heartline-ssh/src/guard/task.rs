@@ -5,7 +5,7 @@
 
 use std::pin::pin;
 use std::sync::atomic::Ordering;
-use std::sync::{Arc, PoisonError, Weak};
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use futures::future::{Fuse as Once, FusedFuture, FutureExt};
@@ -21,12 +21,11 @@ use super::script::guard_request;
 use super::{Duty, Guard, GuardRule, Known, Settled, Stage, Unguarded};
 use crate::escape::escape;
 use crate::exec::signal_name_of;
-use crate::handler::{Listener, SharedLearnt};
+use crate::handler::{Listener, refusal_words};
 
 /// A guard's task.
 pub(crate) struct Guarding {
     session: Weak<Handle<Listener>>,
-    learnt: SharedLearnt,
     rule: GuardRule,
     known: Arc<Known>,
 }
@@ -43,16 +42,11 @@ enum End {
 
 impl Guarding {
     /// Starts a guard for the session, which lives no longer than that.
-    pub(crate) fn start(
-        session: Weak<Handle<Listener>>,
-        learnt: SharedLearnt,
-        rule: GuardRule,
-    ) -> Guard {
+    pub(crate) fn start(session: Weak<Handle<Listener>>, rule: GuardRule) -> Guard {
         let (tell, end) = oneshot::channel();
         let (guard, known) = Guard::new(rule, end);
         let task = Self {
             session,
-            learnt,
             rule,
             known: Arc::clone(&known),
         };
@@ -103,7 +97,7 @@ impl Guarding {
     /// Holds one guard; none, when the session is over.
     async fn hold(&self, period: Duration) -> Option<End> {
         let deadline = Instant::now() + self.rule.patience;
-        let opened = open_channel(&self.session, &self.learnt, self.rule.patience).await;
+        let opened = open_channel(&self.session, self.rule.patience).await;
         let channel = match opened? {
             Ok(channel) => channel,
             Err(why) => return Some(End::Unfit(why)),
@@ -272,18 +266,15 @@ impl Talk {
 /// A channel; none, when the session is over.
 pub(crate) async fn open_channel(
     session: &Weak<Handle<Listener>>,
-    learnt: &SharedLearnt,
     patience: Duration,
 ) -> Option<Result<Channel<Msg>, Unguarded>> {
     let handle = session.upgrade()?;
     let opened = timeout(patience, handle.channel_open_session()).await;
     match opened {
         Ok(Ok(channel)) => Some(Ok(channel)),
-        Ok(Err(Error::ChannelOpenFailure(_))) => {
-            let mut learnt = learnt.lock().unwrap_or_else(PoisonError::into_inner);
-            let why = learnt.channel_refusals.pop_front().unwrap_or_default();
-            Some(Err(Unguarded::NoChannel { why }))
-        }
+        Ok(Err(Error::ChannelOpenFailure(_, words))) => Some(Err(Unguarded::NoChannel {
+            why: refusal_words(&words),
+        })),
         Ok(Err(_)) => None,
         Err(_) => Some(Err(Unguarded::Mute { after: patience })),
     }

@@ -16,7 +16,7 @@ use tokio::time::{Instant, timeout_at};
 use self::answers::{Answers, Said};
 use crate::far::FarSession;
 use crate::guard::{self, Unguarded};
-use crate::handler::{Listener, SharedLearnt};
+use crate::handler::Listener;
 
 mod answers;
 mod script;
@@ -153,10 +153,9 @@ impl Inspector {
 /// Starts one; within `patience` there is a channel, and within that again a hello.
 pub(crate) async fn start(
     session: Weak<Handle<Listener>>,
-    learnt: SharedLearnt,
     patience: Duration,
 ) -> Result<Inspector, InspectError> {
-    let opened = guard::open_channel(&session, &learnt, patience).await;
+    let opened = guard::open_channel(&session, patience).await;
     let channel = opened.ok_or(InspectError::Over)??;
     let token = guard::new_token().ok_or(InspectError::Over)?;
     let (read, write) = channel.split();

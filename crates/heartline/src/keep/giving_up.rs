@@ -73,7 +73,8 @@ impl GivingUp {
             return Some(format!("{most} tries in a row came to nothing: {}", why()));
         }
         let gate = self.flags.gate_time;
-        if !gate.is_zero() && !self.has_stood && self.begun.elapsed() >= gate {
+        let gives_up = !self.flags.never_give_up && !gate.is_zero();
+        if gives_up && !self.has_stood && self.begun.elapsed() >= gate {
             return Some(format!("no session stood within {gate:?}: {}", why()));
         }
         None
@@ -81,7 +82,8 @@ impl GivingUp {
 
     /// When something is due by time alone: the gate, or the end of the life that was asked for.
     pub(super) fn due(&self) -> Option<Instant> {
-        let gate = (!self.has_stood).then(|| after(self.begun, self.flags.gate_time));
+        let is_open = !self.has_stood && !self.flags.never_give_up;
+        let gate = is_open.then(|| after(self.begun, self.flags.gate_time));
         gate.flatten().into_iter().chain(self.end()).min()
     }
 

@@ -171,9 +171,6 @@ impl Keeper {
             if let Some(why) = self.giving_up.verdict().or_else(|| self.unmade()) {
                 break Some(why);
             }
-            if self.teller.is_unheard() {
-                break None;
-            }
         };
         Service::stopping();
         drop(self.tunnels);
@@ -221,10 +218,20 @@ impl Keeper {
     }
 
     fn choose(&mut self) {
-        if self.lines.choose() {
-            let carrier = self.lines.current().cloned();
-            self.teller.carries(carrier.as_ref());
-            self.tunnels.carry(carrier);
+        if !self.lines.choose() {
+            return;
+        }
+        let carrier = self.lines.current().cloned();
+        self.teller.carries(carrier.as_ref());
+        self.tunnels.carry(carrier.clone());
+        if let (Some(carrier), Some(node), true) = (carrier, self.node(), self.names_sessions) {
+            let whose = carrier.clone();
+            let asked = self
+                .engine
+                .with_line(&node.name, &carrier.line, move |session| {
+                    rescue::name(session, &whose)
+                });
+            self.rescuer.name(&carrier, asked);
         }
     }
 
@@ -233,24 +240,15 @@ impl Keeper {
             Wish::Stands(line, forwards) => {
                 self.lines.stands(&line, forwards);
                 self.choose();
-                let is_it = self.lines.current().filter(|carrier| carrier.line == line);
-                let (Some(carrier), Some(node)) = (is_it.cloned(), self.node()) else {
-                    return;
-                };
-                if self.names_sessions {
-                    let asked = self
-                        .engine
-                        .with_line(&node.name, &line, |session| rescue::name(session));
-                    self.rescuer.name(&carrier, asked);
-                }
             }
             Wish::Rescue(rescue) => {
                 let Some(node) = self.node() else { return };
-                let looking = self
-                    .engine
-                    .with_line(&node.name, &rescue.carrier.line, |session| {
-                        rescue::inspector(session)
-                    });
+                let whose = rescue.carrier.clone();
+                let looking =
+                    self.engine
+                        .with_line(&node.name, &rescue.carrier.line, move |session| {
+                            rescue::inspector(session, &whose)
+                        });
                 self.rescuer.end_ghosts(rescue, looking);
             }
         }
@@ -285,12 +283,17 @@ impl Keeper {
         self.service.tell(&stands);
     }
 
-    /// Why `ExitOnForwardFailure` ends it, if it does.
-    fn unmade(&self) -> Option<String> {
+    /// Why `ExitOnForwardFailure` ends it, if it does: as with ssh, when forwards are first made.
+    fn unmade(&mut self) -> Option<String> {
+        let states = self.tunnels.states();
+        let all_stand = states
+            .iter()
+            .all(|state| state.stand == heartline_keep::Stand::Stands);
+        // From then on one that fails is tried again and again.
+        self.exit_on_failure &= !(all_stand && self.lines.current().is_some());
         if !self.exit_on_failure {
             return None;
         }
-        let states = self.tunnels.states();
         states.iter().find_map(|state| match &state.stand {
             heartline_keep::Stand::Fails(why) => {
                 Some(format!("{}: {why} (ExitOnForwardFailure)", state.spec))

@@ -1,8 +1,8 @@
 //! A port on the node that is taken by a session of ours that is over here and not yet there.
 //!
-//! Each session that listens there is asked for its name on the node. When the node refuses a port to the next one, those that came
-//! before it are ended there, by an inspector over the session that stands. Nobody else's session is touched: not known by
-//! name to this process, it is not ours.
+//! Each session that listens there is asked for its name on the node. When the node refuses a port to another one, those that are over
+//! here are ended there, by an inspector over the session that carries. One that lives on is left alone, and so is everybody
+//! else's: not known by name to this process, it is not ours.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -12,7 +12,7 @@ use heartline_ssh::{
     FarSession, Forwards, InspectError, Inspecting, Naming, Session, name_session,
 };
 use tokio::sync::{mpsc, oneshot};
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 use tracing::debug;
 
 /// Something that only who holds the engine can do.
@@ -36,17 +36,26 @@ pub(super) struct Rescuer {
     known: Known,
 }
 
-/// By carrier's number.
-type Known = Arc<Mutex<Vec<(u64, FarSession)>>>;
+/// Sessions of ours, by their carrier.
+type Known = Arc<Mutex<Book>>;
 
-/// Asks for its name.
-pub(super) fn name(session: &dyn Session) -> Naming {
-    name_session(session, PATIENCE)
+#[derive(Default)]
+struct Book {
+    sessions: Vec<(Carrier, FarSession)>,
+    /// When one was last ended: who else was refused meanwhile may ask again.
+    ended: Option<Instant>,
 }
 
-/// Starts somebody who can end others.
-pub(super) fn inspector(session: &dyn Session) -> Inspecting {
-    session.inspect(PATIENCE)
+/// Asks for its name, if it is the carrier's session and not one that came after it.
+pub(super) fn name(session: &dyn Session, carrier: &Carrier) -> Option<Naming> {
+    let is_it = session.forwards().is_same(&carrier.forwards);
+    is_it.then(|| name_session(session, PATIENCE))
+}
+
+/// Starts somebody who can end others, by the carrier's session.
+pub(super) fn inspector(session: &dyn Session, carrier: &Carrier) -> Option<Inspecting> {
+    let is_it = session.forwards().is_same(&carrier.forwards);
+    is_it.then(|| session.inspect(PATIENCE))
 }
 
 impl Rescuer {
@@ -91,14 +100,15 @@ impl Rescuer {
     pub(super) fn name(
         &self,
         carrier: &Carrier,
-        naming: impl Future<Output = Option<Naming>> + Send + 'static,
+        naming: impl Future<Output = Option<Option<Naming>>> + Send + 'static,
     ) {
-        let (known, number) = (Arc::clone(&self.known), carrier.number);
-        if lock(&known).iter().any(|(had, _)| *had == number) {
+        let (known, carrier) = (Arc::clone(&self.known), carrier.clone());
+        let is_it = |(had, _): &(Carrier, FarSession)| had.number == carrier.number;
+        if lock(&known).sessions.iter().any(is_it) {
             return;
         }
         tokio::spawn(async move {
-            let Ok(Some(naming)) = timeout(PATIENCE, naming).await else {
+            let Ok(Some(Some(naming))) = timeout(PATIENCE, naming).await else {
                 return;
             };
             let Some(far) = naming.await else {
@@ -107,39 +117,45 @@ impl Rescuer {
                 );
                 return;
             };
-            let mut known = lock(&known);
-            if known.len() >= MOST_KNOWN {
-                known.remove(0);
+            let sessions = &mut lock(&known).sessions;
+            if sessions.len() >= MOST_KNOWN {
+                sessions.remove(0);
             }
-            known.push((number, far));
+            sessions.push((carrier, far));
         });
     }
 
-    /// Ends those that came before.
+    /// Ends those that are over here.
     pub(super) fn end_ghosts(
         &self,
         rescuing: Rescuing,
-        looking: impl Future<Output = Option<Inspecting>> + Send + 'static,
+        looking: impl Future<Output = Option<Option<Inspecting>>> + Send + 'static,
     ) {
         let Rescuing { carrier, tell } = rescuing;
         let known = Arc::clone(&self.known);
-        let before: Vec<_> = lock(&known)
-            .iter()
-            .filter(|(number, _)| *number < carrier.number)
-            .cloned()
-            .collect();
-        if before.is_empty() {
-            let _ = tell.send(None);
+        let (dead, ended) = {
+            let book = lock(&known);
+            let is_dead = |(had, _): &&(Carrier, FarSession)| {
+                had.number != carrier.number && had.forwards.is_over()
+            };
+            let dead: Vec<_> = book.sessions.iter().filter(is_dead).cloned().collect();
+            (dead, book.ended)
+        };
+        if dead.is_empty() {
+            let lately = ended.is_some_and(|at| at.elapsed() < LATELY);
+            let _ = tell.send(lately.then(|| "another port of ours was freed there".to_owned()));
             return;
         }
         tokio::spawn(async move {
-            let ended = end(before, looking).await;
+            let ended = timeout(PATIENCE * 2, end(dead, looking)).await;
             let mut done = None;
-            for (far, gone) in ended {
+            for (far, gone) in ended.unwrap_or_default() {
                 if gone {
-                    lock(&known).retain(|(_, had)| *had != far);
+                    let mut book = lock(&known);
+                    book.sessions.retain(|(_, had)| *had != far);
+                    book.ended = Some(Instant::now());
                     done = Some(format!(
-                        "ended our own session of before there (process {})",
+                        "ended a dead session of ours there (process {})",
                         far.pid()
                     ));
                 }
@@ -151,17 +167,17 @@ impl Rescuer {
 
 /// Whether each is gone now; those that nobody knows of are not among them.
 async fn end(
-    before: Vec<(u64, FarSession)>,
-    looking: impl Future<Output = Option<Inspecting>>,
+    dead: Vec<(Carrier, FarSession)>,
+    looking: impl Future<Output = Option<Option<Inspecting>>>,
 ) -> Vec<(FarSession, bool)> {
-    let Ok(Some(looking)) = timeout(PATIENCE, looking).await else {
+    let Ok(Some(Some(looking))) = timeout(PATIENCE, looking).await else {
         return Vec::new();
     };
     let Ok(mut inspector) = looking.await else {
         return Vec::new();
     };
     let mut ended = Vec::new();
-    for (_, far) in before {
+    for (_, far) in dead {
         match inspector.end(&far, PATIENCE).await {
             Ok(left) => ended.push((far, left == 0)),
             // Booted since: it is gone with everything else.
@@ -172,12 +188,14 @@ async fn end(
     ended
 }
 
-fn lock(known: &Known) -> std::sync::MutexGuard<'_, Vec<(u64, FarSession)>> {
+fn lock(known: &Known) -> std::sync::MutexGuard<'_, Book> {
     known.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// For each step on the node.
 const PATIENCE: Duration = Duration::from_secs(10);
+/// So long others that were refused a port may ask again.
+const LATELY: Duration = Duration::from_secs(5);
 const WISHES: usize = 64;
 /// Sessions of before; older ones have had time for their fuses.
 const MOST_KNOWN: usize = 16;

@@ -31,6 +31,7 @@ pub(super) struct Teller {
     printer: Printer,
     json: bool,
     coloured: bool,
+    /// Whoever has read this reads no more; the tunnels stay.
     is_unheard: bool,
     /// As last told.
     stands: Vec<(Stand, Option<u16>)>,
@@ -93,11 +94,6 @@ impl Teller {
             file: args.status_file.clone(),
             written: Value::Null,
         })
-    }
-
-    /// Nobody reads any more.
-    pub(super) fn is_unheard(&self) -> bool {
-        self.is_unheard
     }
 
     pub(super) fn told(&mut self, told: &Told) {
@@ -205,7 +201,9 @@ impl Teller {
     }
 
     fn line(&mut self, text: String) {
-        self.is_unheard |= self.printer.line(text).is_err();
+        if !self.is_unheard {
+            self.is_unheard = self.printer.line(text).is_err();
+        }
     }
 }
 

@@ -110,7 +110,8 @@ pub enum ChannelMsg {
     Success,
     /// (server only)
     Failure,
-    OpenFailure(ChannelOpenFailure),
+    /// PATCHED: with its words.
+    OpenFailure(ChannelOpenFailure, String),
 }
 
 #[derive(Clone, Debug)]

@@ -527,6 +527,15 @@ impl Session {
                 let channel_num = map_err!(ChannelId::decode(&mut r))?;
                 map_err!(ensure_end(&r))?;
                 if !self.common.is_established_channel(channel_num) {
+                    // PATCHED: the answer to a close of ours; nobody knows of the channel any more.
+                    let is_unknown = self
+                        .common
+                        .encrypted
+                        .as_ref()
+                        .is_some_and(|enc| !enc.channels.contains_key(&channel_num));
+                    if is_unknown && let Some(chan) = self.channels.remove(&channel_num) {
+                        let _ = chan.send(ChannelMsg::Close).await;
+                    }
                     return Ok(());
                 }
                 if let Some(ref mut enc) = self.common.encrypted {
@@ -575,26 +584,18 @@ impl Session {
                     return Ok(());
                 }
 
-                // PATCHED: before whoever waits for the channel goes on, so that it finds the words.
-                let told = client
-                    .channel_open_failure(
-                        channel_num,
-                        reason_code.clone(),
-                        &descr,
-                        &language,
-                        self,
-                    )
-                    .await;
-
                 if let Some(sender) = self.channels.remove(&channel_num) {
                     let _ = sender
-                        .send(ChannelMsg::OpenFailure(reason_code.clone()))
+                        // PATCHED: with its words.
+                        .send(ChannelMsg::OpenFailure(reason_code.clone(), descr.clone()))
                         .await;
                 }
 
                 let _ = self.sender.send(Reply::ChannelOpenFailure);
 
-                told
+                client
+                    .channel_open_failure(channel_num, reason_code, &descr, &language, self)
+                    .await
             }
             Some((&msg::CHANNEL_DATA, mut r)) => {
                 trace!("channel_data");

@@ -113,6 +113,8 @@ pub(super) fn measure(heartline: &Path, arguments: &KeepArguments) -> Result<Rep
 fn tunnel(lab: &Lab, port: u16, to: u16, words: &[&str]) -> Result<Running> {
     let (program, words) = words.split_first().context("no program")?;
     let mut command = lab.watcher().command(program);
+    // Else autossh gives up when its first ssh ends within 30 s.
+    command.env("AUTOSSH_GATETIME", "0");
     command.args(words).arg("-F").arg(lab.ssh_config());
     for option in ["ServerAliveInterval=1", "ServerAliveCountMax=1"] {
         command.args(["-o", option]);

@@ -107,7 +107,7 @@ pub(super) fn measure(heartline: &Path, arguments: &KeepArguments) -> Result<Rep
 }
 
 fn begin(program: &Path, config: &PathBuf, node: &str, cipher: &str, to: u16) -> Result<Client> {
-    let ports = [site::free_port()?, site::free_port()?, site::free_port()?];
+    let ports = free_ports()?;
     let mut command = Command::new(program);
     if program == Path::new("ssh") {
         command.args(["-N", "-o", "ExitOnForwardFailure=yes"]);
@@ -127,11 +127,13 @@ fn begin(program: &Path, config: &PathBuf, node: &str, cipher: &str, to: u16) ->
     let until = Instant::now() + READY;
     for port in ports {
         while TcpStream::connect((Ipv4Addr::LOCALHOST, port)).is_err() {
-            ensure!(
-                running.is_alive() && Instant::now() < until,
-                "{} does not stand",
-                program.display()
-            );
+            if !running.is_alive() || Instant::now() > until {
+                bail!(
+                    "{} does not stand: {:?}",
+                    program.display(),
+                    running.lines()
+                );
+            }
             interrupt::sleep(Duration::from_millis(20))?;
         }
     }
@@ -139,6 +141,14 @@ fn begin(program: &Path, config: &PathBuf, node: &str, cipher: &str, to: u16) ->
         _running: running,
         ports,
     })
+}
+
+/// Three that differ.
+fn free_ports() -> Result<[u16; 3]> {
+    let bind = || TcpListener::bind((Ipv4Addr::LOCALHOST, 0));
+    let held = [bind()?, bind()?, bind()?];
+    let [l, r, d] = held.map(|listener| listener.local_addr());
+    Ok([l?.port(), r?.port(), d?.port()])
 }
 
 /// How long so many bytes take through a tunnel.
