@@ -132,7 +132,13 @@ impl Dialer {
         let (wire, switch, via) = self.carrier(target, progress, cable).await?;
         let _conversing = Conversing::begin(&self.conversing);
         let stage = target.timing.stage_timeout;
-        let mut ear = Ear::new(BufReader::with_capacity(READ_BUFFER, wire));
+        // What is to carry much reads much at once.
+        let buffer = if target.timing.eager {
+            BULK_BUFFER
+        } else {
+            READ_BUFFER
+        };
+        let mut ear = Ear::new(BufReader::with_capacity(buffer, wire));
         progress.reached(Stage::Banner);
         let ident = within(stage, Cause::BannerTimeout, ear.exchange_idents()).await?;
         progress.reached(Stage::Kex);
@@ -402,6 +408,8 @@ pub async fn addresses(target: &Target) -> Option<Result<Vec<SocketAddr>, Connec
 const MAX_AUTH_TRIES: usize = 6;
 /// A packet of a beat is 36 to 64 bytes: with so small a buffer one read fetches it whole (facts/russh.md, section 1).
 const READ_BUFFER: usize = 256;
+/// Two packets of data (RFC 4253, section 6.1).
+const BULK_BUFFER: usize = 64 << 10;
 /// Light handshakes take 0.6 ms each: so many in a row delay a beat by 10 ms.
 const HANDSHAKES: usize = 16;
 /// After this long a handshake is waiting rather than computing.

@@ -103,6 +103,11 @@ impl Inboxes {
         }
     }
 
+    /// How many there are.
+    pub(crate) fn count(&self) -> usize {
+        self.all().len()
+    }
+
     /// Whether so much waits that the channel's window is not to be opened now.
     pub(crate) fn withholds(&self, channel: ChannelId) -> bool {
         self.withholds_numbered(channel.into())

@@ -106,6 +106,11 @@ impl Forwards {
             .is_none_or(|handle| handle.is_closed())
     }
 
+    /// Connections and commands of the session that have not come to their end.
+    pub fn open_channels(&self) -> usize {
+        self.learn(|learnt| learnt.inboxes.count())
+    }
+
     /// Connects there, for somebody at `from`, within `patience`.
     ///
     /// # Errors

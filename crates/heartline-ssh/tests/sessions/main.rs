@@ -14,6 +14,7 @@ mod bed;
 mod blocked;
 mod client;
 mod exec;
+mod forwards;
 mod frozen;
 mod guarded;
 mod guards;
