@@ -157,8 +157,10 @@ impl Line {
     /// The session stands, and the line is down: it is up again after so many good beats.
     pub(super) fn prove_itself(&mut self, now: Moment) {
         let wanted = self.rise_wanted(now);
-        if let Phase::Beating { rising, .. } = &mut self.phase {
+        if let Phase::Beating { rising, beat, .. } = &mut self.phase {
             *rising = wanted;
+            // Whatever came before that answers none of them.
+            *beat = now;
         }
     }
 

@@ -70,6 +70,20 @@ fn one_that_was_only_slow_is_up_again_in_the_same_session() {
     assert_eq!(bed.said.last().unwrap().flaps, 1);
 }
 
+/// Found by hand: a line that owed one beat was up again in a second, by the life it had shown before its cable was pulled.
+#[test]
+fn what_was_heard_before_it_fell_answers_no_beat_after() {
+    let mut bed = bed();
+    bed.line.timing.eager = true;
+    bed.run_for(ms(3_500));
+    assert_eq!(bed.line.state(), LineState::Up);
+    bed.peer = Peer::Silent;
+    bed.line.handle(bed.now, link(false, true, true));
+    bed.said.clear();
+    bed.run_for(ms(1_900));
+    assert!(!bed.states().contains(&LineState::Up), "{:?}", bed.said);
+}
+
 #[test]
 fn a_kernel_that_acknowledges_has_until_the_bound() {
     let mut bed = bed();
