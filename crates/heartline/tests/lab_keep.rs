@@ -12,20 +12,11 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
 use keeping::{
-    Echo, TIMING, answers, connect, connect_at, echo_at, first_answer, is_forward, keep, socks4a,
-    socks5, standing, unix,
+    Echo, TIMING, answers, connect, connect_at, echo_at, first_answer, is_forward, keep, place,
+    socks4a, socks5, standing, unix,
 };
-use lab::{Cable, Direction, Fault, Lab, Node, NodeSpec, Part, Running};
+use lab::{Cable, Direction, Fault, Lab, NodeSpec, Part, Running};
 use watching::{CEILING, Watch, until};
-
-fn place(name: &str) -> Result<Option<(Lab, Node, Cable)>> {
-    let Some(lab) = Lab::or_skip(name) else {
-        return Ok(None);
-    };
-    let node = lab.node("db1")?;
-    let cable = lab.cable(&node)?;
-    Ok(Some((lab, node, cable)))
-}
 
 #[test]
 fn everything_that_ssh_forwards_is_forwarded() -> Result<()> {
@@ -140,6 +131,18 @@ fn it_gives_up_where_trying_on_is_senseless_and_says_why() -> Result<()> {
         "{}",
         ended.stderr
     );
+    // A name that does not resolve may do so soon, at boot; not one that is no name.
+    let words = format!("{TIMING} --max-tries 2 -L 7001:localhost:1");
+    let ended = Running::spawn(keep(&lab, "no-such-node", &words))?.finish(CEILING)?;
+    assert_eq!(ended.code(), Some(255), "{ended:?}");
+    ensure!(
+        ended.stderr.contains("tried again until it resolves"),
+        "{}",
+        ended.stderr
+    );
+    let ended = Running::spawn(keep(&lab, "no name", &words))?.finish(CEILING)?;
+    assert_eq!(ended.code(), Some(255), "{ended:?}");
+    ensure!(!ended.stderr.contains("tried again"), "{}", ended.stderr);
     // A cut line is something else: it goes on, unless told how often.
     node.kill(Part::Listener)?;
     let words = format!("{TIMING} --max-tries 2 -L 7001:localhost:1");

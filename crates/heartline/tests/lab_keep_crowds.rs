@@ -10,18 +10,8 @@ use std::thread;
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
-use keeping::{Echo, TIMING, answers, connect, expect, standing};
-use lab::{Cable, Lab, Node};
+use keeping::{Echo, TIMING, answers, connect, expect, place, standing};
 use watching::{CEILING, Watch};
-
-fn place(name: &str) -> Result<Option<(Lab, Node, Cable)>> {
-    let Some(lab) = Lab::or_skip(name) else {
-        return Ok(None);
-    };
-    let node = lab.node("db1")?;
-    let cable = lab.cable(&node)?;
-    Ok(Some((lab, node, cable)))
-}
 
 /// Its own connection waits; whoever else uses the tunnel does not, nor do the beats.
 #[test]

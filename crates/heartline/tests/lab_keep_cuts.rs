@@ -8,18 +8,9 @@ use std::thread;
 use std::time::Duration;
 
 use anyhow::{Result, ensure};
-use keeping::{Echo, TIMING, answers, connect, expect, first_answer, is_forward, standing};
-use lab::{Cable, Direction, Fault, Lab, Nat, Node, Part, Stranger};
+use keeping::{Echo, TIMING, answers, connect, expect, first_answer, is_forward, place, standing};
+use lab::{Direction, Fault, Lab, Nat, Part, Stranger};
 use watching::until;
-
-fn place(name: &str) -> Result<Option<(Lab, Node, Cable)>> {
-    let Some(lab) = Lab::or_skip(name) else {
-        return Ok(None);
-    };
-    let node = lab.node("db1")?;
-    let cable = lab.cable(&node)?;
-    Ok(Some((lab, node, cable)))
-}
 
 /// The listener stays bound, and whoever comes meanwhile waits.
 #[test]

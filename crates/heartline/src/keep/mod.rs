@@ -5,6 +5,7 @@
 //! people, programs and systemd are told ([`tell`]).
 
 mod args;
+mod beginning;
 mod giving_up;
 mod lines;
 mod prove;
@@ -49,9 +50,8 @@ async fn keep(args: KeepArgs) -> anyhow::Result<ExitCode> {
         args.staying.keep_alive,
         args.staying.bound.map(|wait| wait.0),
     );
-    let plan = tokio::select! {
-        plan = asked.plan() => plan?,
-        () = ends.next() => return Ok(ExitCode::SUCCESS),
+    let Some(plan) = beginning::plan(&asked, &args.staying, &mut ends).await? else {
+        return Ok(ExitCode::SUCCESS);
     };
     let node = plan.nodes.first().context("no node to hold")?;
     let line = node.lines.first().context("no line to hold")?;

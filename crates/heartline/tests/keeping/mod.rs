@@ -13,12 +13,22 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
-use lab::{Host, Lab};
+use lab::{Cable, Host, Lab, Node};
 
 use crate::watching::{CEILING, Told, Watch, heartline};
 
 /// Fast enough for a test, slow enough for a busy machine.
 pub(crate) const TIMING: &str = "--interval 500ms --count 1 --connect-timeout 5s";
+
+/// A lab of one node and one cable.
+pub(crate) fn place(name: &str) -> Result<Option<(Lab, Node, Cable)>> {
+    let Some(lab) = Lab::or_skip(name) else {
+        return Ok(None);
+    };
+    let node = lab.node("db1")?;
+    let cable = lab.cable(&node)?;
+    Ok(Some((lab, node, cable)))
+}
 
 /// `heartline keep --json NODE`, the words split at spaces.
 pub(crate) fn keep(lab: &Lab, node: &str, words: &str) -> Command {
