@@ -207,8 +207,14 @@ impl Search {
             }
             return self.held.map(|every| Finding::Held { every });
         };
-        if how.is_unasked() && self.seen(died, Death::is_unasked) >= SEEN {
-            return Some(Finding::Ends { after: died, how });
+        // One that was asked in the very moment of its end is reset, too; those beside it say what it was.
+        let near = died + tolerance(died);
+        let unasked = self.died.iter().copied();
+        let unasked = unasked.filter(|(other, how)| *other <= near && how.is_unasked());
+        if let Some((after, how)) = unasked.clone().next()
+            && unasked.count() >= SEEN
+        {
+            return Some(Finding::Ends { after, how });
         }
         let is_exact = died.saturating_sub(survived) <= tolerance(died);
         (is_exact && self.seen(died, |_| true) >= SEEN).then_some(Finding::Forgets {

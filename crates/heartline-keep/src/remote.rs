@@ -228,7 +228,8 @@ async fn near(to: &FarEnd, patience: Duration) -> Result<Halves, String> {
 /// Connections that wait for us; more are refused.
 const QUEUE: usize = 256;
 const FIRST_PAUSE: Duration = Duration::from_millis(250);
-const LAST_PAUSE: Duration = Duration::from_secs(30);
+/// A fuse that has burnt, or a stranger who has gone, is seen so soon.
+const LAST_PAUSE: Duration = Duration::from_secs(5);
 /// For a client of SOCKS to say what it wants.
 const SOCKS: Duration = Duration::from_secs(30);
 const BRIDGE: usize = 64 << 10;

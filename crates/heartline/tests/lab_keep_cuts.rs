@@ -94,6 +94,8 @@ fn when_the_line_that_carries_falls_another_takes_over() -> Result<()> {
         held.line("db1", &line.v4().to_string(), "up")?;
     }
     let carrier = held.until("a line carries", |told| told.text("event") == "carrier")?;
+    // By then the node has said what it calls the session, so that it can be ended there.
+    thread::sleep(Duration::from_secs(1));
     let falls = if carrier.text("line") == first.v4().to_string() {
         &first
     } else {

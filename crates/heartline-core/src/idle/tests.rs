@@ -231,3 +231,22 @@ fn what_is_held_open_is_said_so() {
     assert_eq!(found, Finding::Held { every: speaks });
     assert_eq!(found.interval(), Duration::from_secs(9));
 }
+
+/// As it was seen: asked as the server's own clock ran out.
+#[test]
+fn one_that_is_asked_as_its_server_ends_it_is_no_path_that_forgets() {
+    let mut search = Search::new(Duration::from_secs(30));
+    let died = |ms, how| Trial::Died {
+        silent: Duration::from_millis(ms),
+        how,
+    };
+    let survived = Duration::from_millis(4_992);
+    search.handle(survived, Trial::Survived { silent: survived });
+    search.handle(Duration::from_millis(5_985), died(5_985, Death::Reset));
+    for asked in [9, 13] {
+        search.handle(Duration::from_secs(asked), died(5_989, Death::Closed));
+    }
+    search.end_round();
+    let (after, how) = (Duration::from_millis(5_989), Death::Closed);
+    assert_eq!(search.finding(), Some(Finding::Ends { after, how }));
+}

@@ -1,9 +1,9 @@
 //! `bench keep`: how fast `heartline keep` carries bytes, and how soon it is back after a cut, beside
 //! ssh and autossh.
 //!
-//! * [`speed`](self::speed): the same bytes through `-L`, `-R` and `-D`, by ssh and by heartline in turn, over the
+//! * [`speed`]: the same bytes through `-L`, `-R` and `-D`, by ssh and by heartline in turn, over the
 //!   same loopback, against the same sshd, with the same cipher.
-//! * [`recovery`](self::recovery): all of them hold a tunnel over one real cable, which is cut for a while and healed;
+//! * [`recovery`]: all of them hold a tunnel over one real cable, which is cut for a while and healed;
 //!   what counts is when the first byte comes through each after that.
 
 mod recovery;
