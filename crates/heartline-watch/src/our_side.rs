@@ -69,7 +69,7 @@ impl Followed {
 async fn follow(mut asked: mpsc::Receiver<Asked>) -> Result<(), LinkError> {
     let mut links = Links::start().await?;
     let mut told: HashMap<Way, Vec<Teller>> = HashMap::new();
-    let mut most = SWEEP;
+    let (mut count, mut most) = (0, SWEEP);
     loop {
         tokio::select! {
             ask = asked.recv() => {
@@ -80,8 +80,10 @@ async fn follow(mut asked: mpsc::Receiver<Asked>) -> Result<(), LinkError> {
                     teller.send_replace(Some(evidence(&side)));
                 }
                 told.entry(way).or_default().push(teller);
-                if told.values().map(Vec::len).sum::<usize>() > most {
-                    most = sweep(&mut told, &mut links) * 2 + SWEEP;
+                count += 1;
+                if count > most {
+                    count = sweep(&mut told, &mut links);
+                    most = count * 2 + SWEEP;
                 }
             }
             changed = links.changed() => {
