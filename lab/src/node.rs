@@ -211,9 +211,11 @@ impl Node {
 
     /// Processes of the test user here that are not sshd's: commands, and what they left behind.
     pub fn user_processes(&self) -> Vec<Pid> {
+        // In this order: a session that begins meanwhile is not taken for a command.
+        let all = self.0.host.processes();
         let sshd = self.pids(Part::User);
-        let all = self.0.host.processes().into_iter();
-        all.filter(|pid| !sshd.contains(pid) && owner(*pid) == Some(self.0.user))
+        all.into_iter()
+            .filter(|pid| !sshd.contains(pid) && owner(*pid) == Some(self.0.user))
             .collect()
     }
 
