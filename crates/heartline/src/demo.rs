@@ -108,7 +108,8 @@ const STEPS: &[Step] = &[
                 cable.reset();
             }
         },
-        wanted: &[("alpha", "down", Some(Cause::Reset))],
+        // Whether it is down for this depends on which line is dialed first.
+        wanted: &[("alpha", "suspect", Some(Cause::Reset))],
         is_bounded: true,
     },
     Step {
