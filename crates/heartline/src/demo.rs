@@ -46,7 +46,15 @@ const STEPS: &[Step] = &[
     Step {
         done: "start both nodes",
         what: |_| {},
-        wanted: &[("alpha", "up", None), ("beta", "up", None)],
+        // A node is up as soon as one line is; what is pulled next must not be dialing still.
+        wanted: &[
+            ("alpha", "up", None),
+            ("alpha/east", "up", None),
+            ("alpha/west", "up", None),
+            ("beta", "up", None),
+            ("beta/east", "up", None),
+            ("beta/west", "up", None),
+        ],
         is_bounded: false,
     },
     Step {
@@ -108,8 +116,11 @@ const STEPS: &[Step] = &[
                 cable.reset();
             }
         },
-        // Whether it is down for this depends on which line is dialed first.
-        wanted: &[("alpha", "suspect", Some(Cause::Reset))],
+        // Whether it is down for this or for the next dial depends on which line is dialed first.
+        wanted: &[
+            ("alpha", "suspect", Some(Cause::Reset)),
+            ("alpha", "down", None),
+        ],
         is_bounded: true,
     },
     Step {

@@ -81,7 +81,7 @@ impl Scene {
         })
     }
 
-    /// Waits until `who` (`node` or `node/line`) is in this state for this cause; `None` if it is not by `until`.
+    /// Waits until `who` (`node` or `node/line`) is in this state for this cause, or without one for any; `None` if it is not by `until`.
     pub(super) async fn see(
         &mut self,
         who: &str,
@@ -92,7 +92,7 @@ impl Scene {
         loop {
             if let Some((now, why, seen)) = self.seen.get(who)
                 && *now == state
-                && *why == cause
+                && cause.is_none_or(|cause| *why == Some(cause))
             {
                 return Some(*seen);
             }
