@@ -211,12 +211,18 @@ impl Node {
 
     /// Processes of the test user here that are not sshd's: commands, and what they left behind.
     pub fn user_processes(&self) -> Vec<Pid> {
-        // In this order: a session that begins meanwhile is not taken for a command.
-        let all = self.0.host.processes();
+        // The user's before and after: a session that begins meanwhile (whose process becomes the user's) or ends (and is
+        // a zombie) is not taken for a command.
+        let users = || {
+            let mut all = self.0.host.processes();
+            all.retain(|pid| owner(*pid) == Some(self.0.user));
+            all
+        };
+        let before = users();
         let sshd = self.pids(Part::User);
-        all.into_iter()
-            .filter(|pid| !sshd.contains(pid) && owner(*pid) == Some(self.0.user))
-            .collect()
+        let mut commands = users();
+        commands.retain(|pid| before.contains(pid) && !sshd.contains(pid));
+        commands
     }
 
     /// Sends a signal to all processes of one kind; says how many there were.

@@ -56,6 +56,31 @@ fn parts_of_sshd_are_told_apart() -> Result<()> {
     Ok(())
 }
 
+/// Nor one that ends. Its process is root's first, then the user's, and looked at several times meanwhile.
+#[test]
+fn a_session_that_begins_is_no_command() -> Result<()> {
+    let Some(lab) = Lab::or_skip("session_begins") else {
+        return Ok(());
+    };
+    let node = lab.node("db1")?;
+    lab.cable(&node)?;
+    for logins in 1..=20 {
+        let mut command = lab.ssh("db1");
+        command.arg("-N").stdin(Stdio::null());
+        let ssh = Running::spawn(command)?;
+        until("logged in", || {
+            assert!(node.user_processes().is_empty(), "login {logins}");
+            Ok(node.logins()? == logins && node.sessions().len() == 1)
+        })?;
+        drop(ssh);
+        until("gone", || {
+            assert!(node.user_processes().is_empty(), "end {logins}");
+            Ok(node.sessions().is_empty())
+        })?;
+    }
+    Ok(())
+}
+
 #[test]
 fn stopped_parts_are_silent_until_continued() -> Result<()> {
     let Some(lab) = Lab::or_skip("stopped_parts") else {
