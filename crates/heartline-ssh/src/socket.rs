@@ -1,7 +1,7 @@
 //! Names to addresses, addresses to connected TCP sockets that are ours in every option.
 
 use std::io;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, ToSocketAddrs};
 use std::time::Duration;
 
 use futures::StreamExt;
@@ -9,6 +9,8 @@ use futures::stream::FuturesUnordered;
 use heartline_core::Cause;
 use socket2::{Domain, Protocol, SockRef, Socket, TcpKeepalive, Type};
 use tokio::net::{TcpSocket, TcpStream};
+use tokio::sync::Semaphore;
+use tokio::task::spawn_blocking;
 use tokio::time::{Instant, sleep, sleep_until, timeout};
 
 use crate::settings::{Family, Settings};
@@ -87,14 +89,12 @@ pub async fn resolve(settings: &Settings) -> Result<Vec<SocketAddr>, ConnectErro
     let host = settings.host.as_str();
     let found: Vec<SocketAddr> = match host.parse::<IpAddr>() {
         Ok(address) => vec![SocketAddr::new(address, settings.port)],
-        Err(_) => tokio::net::lookup_host((host, settings.port))
+        Err(_) => look_up(host, settings.port)
             .await
             .map_err(|error| ConnectError::Dns {
                 host: host.to_owned(),
                 error,
-            })?
-            .take(MAX_ADDRESSES)
-            .collect(),
+            })?,
     };
     let (family, wanted): (_, fn(&SocketAddr) -> bool) = match settings.family {
         Family::Any => ("usable", |_| true),
@@ -108,6 +108,19 @@ pub async fn resolve(settings: &Settings) -> Result<Vec<SocketAddr>, ConnectErro
         return Err(ConnectError::NoAddress { host, family });
     }
     Ok(usable)
+}
+
+/// Asks the C library's resolver, on a thread. One that hangs cannot be ended from outside, so it keeps its place until it returns, whoever
+/// has stopped waiting for it: else every dial would leave one more behind while no name server answers.
+async fn look_up(host: &str, port: u16) -> io::Result<Vec<SocketAddr>> {
+    let place = LOOKUPS.acquire().await.map_err(io::Error::other)?;
+    let host = host.to_owned();
+    let looking = spawn_blocking(move || {
+        let _place = place;
+        let found = (host.as_str(), port).to_socket_addrs()?;
+        Ok(found.take(MAX_ADDRESSES).collect())
+    });
+    looking.await.map_err(io::Error::other)?
 }
 
 /// Connects to the first address that answers; a further one is tried as soon as one fails, or after [`STAGGER`]
@@ -262,6 +275,9 @@ const ROUNDS: u32 = 4;
 const LONGEST_RETRANSMISSION: Duration = Duration::from_secs(1);
 /// RFC 8305's connection attempt delay.
 const STAGGER: Duration = Duration::from_millis(250);
+/// Names looked up at a time.
+static LOOKUPS: Semaphore = Semaphore::const_new(MAX_LOOKUPS);
+const MAX_LOOKUPS: usize = 32;
 /// More addresses than this of one name are not tried.
 const MAX_ADDRESSES: usize = 16;
 /// `TCP_USER_TIMEOUT` is a 32-bit number of milliseconds; a day is enough.
@@ -273,4 +289,21 @@ mod libc_errno {
     pub(super) const EPERM: i32 = nix::errno::Errno::EPERM as i32;
     pub(super) const EACCES: i32 = nix::errno::Errno::EACCES as i32;
     pub(super) const ENODEV: i32 = nix::errno::Errno::ENODEV as i32;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn lookups_that_hang_let_no_others_pile_up_behind_them() {
+        let hanging = LOOKUPS.acquire_many(32).await.unwrap();
+        let waited = timeout(Duration::from_millis(200), look_up("localhost", 22)).await;
+        assert!(waited.is_err(), "it was not waited for a place");
+        drop(hanging);
+        let found = look_up("localhost", 22).await.unwrap();
+        assert!(found.iter().all(|address| address.ip().is_loopback()));
+        assert!(!found.is_empty());
+        assert_eq!(LOOKUPS.available_permits(), MAX_LOOKUPS);
+    }
 }
