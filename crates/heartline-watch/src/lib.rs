@@ -33,6 +33,6 @@ pub mod told;
 
 pub use engine::{Engine, EngineError, Snapshot};
 pub use plan::{LinePlan, NodePlan, Plan, PlanError};
-pub use request::{NodeRequest, plan as make_plan};
+pub use request::{NodeRequest, lasting_plan as make_lasting_plan, plan as make_plan};
 pub use solo::{Lost, Solo};
 pub use told::{FuseTold, LineBrief, LineTold, NodeBrief, NodeTold, Told};

@@ -1,4 +1,5 @@
-//! From what a person asked for to a plan: settings looked up, keys read, names resolved, nothing dialed.
+//! From what a person asked for to a plan: settings looked up, keys read, nothing dialed. Names are resolved by each dial; whoever dials
+//! but once wants to know before ([`plan`]), and whoever dials for ever does not ask ([`lasting_plan`]).
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -27,8 +28,26 @@ pub struct NodeRequest {
     pub paused: bool,
 }
 
-/// Makes a plan of these, or says what is wrong with the first that cannot be carried out.
+/// Makes a plan of these, or says what is wrong with the first that cannot be carried out; a name that does not resolve is wrong.
 pub async fn plan(preparer: &Preparer, requests: &[NodeRequest]) -> Result<Plan, PlanError> {
+    let plan = lasting_plan(preparer, requests).await?;
+    let lines = plan
+        .nodes
+        .iter()
+        .flat_map(|node| node.lines.iter().map(|line| (Arc::clone(&node.name), line)));
+    stream::iter(lines)
+        .map(|(node, line)| check_address(node, line))
+        .buffered(AT_ONCE)
+        .try_collect::<()>()
+        .await?;
+    Ok(plan)
+}
+
+/// The same without a look at names: one that does not resolve today is its line's affair, and may do so tomorrow.
+pub async fn lasting_plan(
+    preparer: &Preparer,
+    requests: &[NodeRequest],
+) -> Result<Plan, PlanError> {
     if requests.is_empty() {
         return Err(PlanError::Empty);
     }
@@ -42,15 +61,6 @@ pub async fn plan(preparer: &Preparer, requests: &[NodeRequest]) -> Result<Plan,
         references: Vec::new(),
     };
     plan.check_names()?;
-    let lines = plan
-        .nodes
-        .iter()
-        .flat_map(|node| node.lines.iter().map(|line| (Arc::clone(&node.name), line)));
-    stream::iter(lines)
-        .map(|(node, line)| check_address(node, line))
-        .buffered(AT_ONCE)
-        .try_collect::<()>()
-        .await?;
     Ok(plan)
 }
 

@@ -11,7 +11,7 @@ use heartline_ssh::Preparer;
 use heartline_ssh::identity::{Asker, Keyring};
 use heartline_ssh::settings::{LineOverride, Resolver};
 use heartline_watch::config::{ConfigFile, LineEntry, NodeEntry, TimingEntry, find};
-use heartline_watch::{NodeRequest, Plan, make_plan};
+use heartline_watch::{NodeRequest, Plan, make_lasting_plan, make_plan};
 
 use crate::flags::NodeFlags;
 
@@ -63,19 +63,33 @@ impl Asked {
         Self { references, ..self }
     }
 
-    /// Reads everything and makes it ready. Nothing is dialed.
+    /// Reads everything and makes it ready. Nothing is dialed. A name that does not resolve is an error.
     pub(crate) async fn plan(&self) -> anyhow::Result<Plan> {
+        let (references, requests) = self.wanted()?;
+        let plan = make_plan(&self.preparer(), &requests).await?;
+        Ok(Plan { references, ..plan })
+    }
+
+    /// The same for whoever watches on and on: no name is looked up here, since one that does not resolve may do so later.
+    pub(crate) async fn lasting_plan(&self) -> anyhow::Result<Plan> {
+        let (references, requests) = self.wanted()?;
+        let plan = make_lasting_plan(&self.preparer(), &requests).await?;
+        Ok(Plan { references, ..plan })
+    }
+
+    fn wanted(&self) -> anyhow::Result<(Vec<SocketAddr>, Vec<NodeRequest>)> {
         let file = self.config()?;
         let references = self.references.iter().chain(&file.references);
         let references = references
             .map(|text| reference(text))
             .collect::<Result<_, _>>()?;
-        let requests = self.requests(&file)?;
+        Ok((references, self.requests(&file)?))
+    }
+
+    fn preparer(&self) -> Preparer {
         let passphrases = Arc::new(Asker::from_env());
         let keyring = Arc::clone(&self.keyring);
-        let preparer = Preparer::new(Resolver::detect(), keyring, passphrases);
-        let plan = make_plan(&preparer, &requests).await?;
-        Ok(Plan { references, ..plan })
+        Preparer::new(Resolver::detect(), keyring, passphrases)
     }
 
     fn requests(&self, file: &ConfigFile) -> anyhow::Result<Vec<NodeRequest>> {

@@ -5,8 +5,9 @@ use std::pin::Pin;
 use std::process::ExitCode;
 use std::time::Duration;
 
+use heartline_core::{Cause, LineState};
 use heartline_watch::status_socket::{self, Asker, Request, StatusSocket};
-use heartline_watch::{Engine, Plan};
+use heartline_watch::{Engine, Plan, Told};
 use tokio::runtime::{Builder, Runtime};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::time::{Instant, sleep_until};
@@ -58,7 +59,7 @@ async fn watch(args: WatchArgs) -> anyhow::Result<ExitCode> {
     let mut resume = signal(SignalKind::user_defined2())?;
     let asked = Asked::new(args.nodes, args.flags).beside(args.references);
     let plan = tokio::select! {
-        plan = asked.plan() => plan?,
+        plan = asked.lasting_plan() => plan?,
         () = ends.next() => return Ok(ExitCode::SUCCESS),
     };
     let mut printer = Printer::start(args.json)?;
@@ -73,8 +74,8 @@ async fn watch(args: WatchArgs) -> anyhow::Result<ExitCode> {
             biased;
             () = ends.next() => break,
             () = sleep_until(end.unwrap_or_else(Instant::now)), if end.is_some() => break,
-            // Read beside everything else: names may take their time to resolve, and nothing else may wait for that.
-            _ = hangup.recv() => rereading = Some(Box::pin(asked.plan())),
+            // Read beside everything else: `ssh -G` may take its time, and nothing else may wait for that.
+            _ = hangup.recv() => rereading = Some(Box::pin(asked.lasting_plan())),
             plan = reread(&mut rereading) => reload(&mut engine, plan),
             _ = pause.recv() => engine.pause(&[], None),
             _ = resume.recv() => engine.resume(&[]),
@@ -85,6 +86,7 @@ async fn watch(args: WatchArgs) -> anyhow::Result<ExitCode> {
                 }
             }
             told = engine.next() => {
+                warn_of_name(&told);
                 let text = if args.json {
                     serde_json::to_string(&told)?
                 } else if words::is_worth_telling(&told) {
@@ -101,6 +103,22 @@ async fn watch(args: WatchArgs) -> anyhow::Result<ExitCode> {
     engine.stop().await;
     printer.finish();
     Ok(ExitCode::SUCCESS)
+}
+
+/// A name that does not resolve when it is first dialed may be misspelt, or a name server not there yet. Nothing is kept from starting
+/// by it; it is said, once.
+fn warn_of_name(told: &Told) {
+    if let Told::Line(line) = told
+        && line.from == LineState::Dialing.word()
+        && line.cause == Some(Cause::Dns)
+    {
+        let detail = line.evidence.detail(Cause::Dns);
+        let detail = detail.as_deref().unwrap_or(Cause::Dns.sentence());
+        let (node, line) = (words::plain(&line.node), words::plain(&line.line));
+        warn!(
+            "{node}: {detail}. Check the name, or give an address; {line} is dialed until it resolves."
+        );
+    }
 }
 
 /// Does what is asked for, beside telling what is known.

@@ -73,15 +73,13 @@ impl Bench {
 }
 
 #[test]
-fn a_name_that_does_not_resolve() {
+fn a_name_that_does_not_resolve_where_it_is_dialed_but_once() {
     let bench = Bench::new();
     for words in [
-        "watch -F none no-such-host.invalid",
         "check -F none no-such-host.invalid",
         "wait -F none no-such-host.invalid --until up",
-        // One good node among them is not begun with.
-        "watch -F none @NODE no-such-host.invalid",
-        "watch -F none @NODE --line @NODE --line no-such-host.invalid",
+        // One good line beside it is not begun with.
+        "wait -F none @NODE --line @NODE --line no-such-host.invalid --until up",
     ] {
         bench.refuses(words, &["no-such-host.invalid", "resolve"]);
     }

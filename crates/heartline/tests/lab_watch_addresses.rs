@@ -1,13 +1,14 @@
-//! Where a line goes from and to: IPv6, a source address, an interface, a name with a dead address.
+//! Where a line goes from and to: IPv6, a source address, an interface, a name with a dead address, a name that does not resolve yet.
 
 mod watching;
 
+use std::fs;
 use std::net::IpAddr;
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
-use lab::{Direction, End, Fault, Lab, Node, Running};
-use watching::{CEILING, Watch, go_first};
+use lab::{Direction, End, Fault, Lab, Node, Running, Signal};
+use watching::{CEILING, Watch, config_file, go_first};
 
 /// `--interval 400ms --count 1`.
 const BOUND: Duration = Duration::from_millis(800);
@@ -103,6 +104,57 @@ fn a_name_with_a_dead_address_is_reached_by_the_other() -> Result<()> {
     ensure!(came_from(&node, "10.77.1.1")?);
     assert_eq!(node.logins()?, 2);
     assert_eq!(first.end(End::Watcher).v4.to_string(), "10.77.1.1");
+    Ok(())
+}
+
+#[test]
+fn a_name_that_does_not_resolve_yet_keeps_nothing_from_starting() -> Result<()> {
+    let Some(lab) = Lab::or_skip("a_name_that_does_not_resolve_yet") else {
+        return Ok(());
+    };
+    let node = lab.node("db1")?;
+    let cable = lab.cable(&node)?;
+    lab.watcher().set_names(&[])?;
+    let good = "[[node]]\nname = \"db1\"\n[[node]]\nname = \"late\"\n\
+                [[node]]\nname = \"both\"\nline = [{ host = \"10.77.1.2\" }, { host = \"late\" }]\n";
+    fs::write(config_file(&lab), good)?;
+    let mut watch = Watch::start(&lab, &format!("-o HostKeyAlias=db1 {TIMING}"))?;
+    watch.node("db1", "up")?;
+    watch.line_for("late", "down", "dns")?;
+    watch.node_for("late", "unknown", "dns")?;
+    watch.line_for("both", "down", "dns")?;
+    watch.node_for("both", "degraded", "dns")?;
+    let said = |watch: &Watch, whose: &str| {
+        let words = format!("{whose}: cannot resolve late: ");
+        watch.complaints().matches(&words).count()
+    };
+    watch.complains("late: cannot resolve late: ")?;
+    watch.complains("both: cannot resolve late: ")?;
+
+    // A second reading with one more such name is taken, too, and nobody else hears of it.
+    let logins = node.logins()?;
+    watch.forget()?;
+    let more = format!("{good}[[node]]\nname = \"later\"\n");
+    fs::write(config_file(&lab), more)?;
+    watch.hang_up()?;
+    watch.node_for("later", "unknown", "dns")?;
+    watch.complains("later: cannot resolve later: ")?;
+    assert_eq!(node.logins()?, logins);
+
+    // It comes up by itself as soon as the name is there, and was complained of once.
+    lab.watcher()
+        .set_names(&[("late", &[IpAddr::V4(cable.v4())])])?;
+    watch.node("late", "up")?;
+    watch.node("both", "up")?;
+    assert_eq!((said(&watch, "late"), said(&watch, "both")), (1, 1));
+    ensure!(watch.running().is_alive());
+
+    // Nor does it matter that there is no other, or that it was named on the command line.
+    let mut watch = Watch::start(&lab, &format!("later {TIMING}"))?;
+    watch.node_for("later", "unknown", "dns")?;
+    watch.complains("later: cannot resolve later: ")?;
+    watch.running().signal(Signal::SIGTERM)?;
+    assert_eq!(watch.ended()?.status.code(), Some(0));
     Ok(())
 }
 
