@@ -107,9 +107,9 @@ fn sighup_leaves_in_peace_what_did_not_change() -> Result<()> {
     ))?;
     watch.hang_up()?;
     watch.complains("heartline.toml:6:1: unknown field `intervall`")?;
-    write("[[node]]\nname = \"db1\"\nline = [{ host = \"nowhere.invalid\" }]\n")?;
+    write("[[node]]\nname = \"db1\"\nidentity_file = \"/nowhere/key\"\n")?;
     watch.hang_up()?;
-    watch.complains("nowhere.invalid")?;
+    watch.complains("/nowhere/key")?;
     ensure!(watch.told_within(Duration::from_secs(2))?.is_empty());
     assert_eq!((session(&db1)?, session(&db2)?), (first, second));
 
