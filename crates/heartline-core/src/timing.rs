@@ -124,6 +124,7 @@ impl fmt::Display for Bound {
 
 /// From when on a silent line is called down. At the bound it is in any case, and its session ends there and not before.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum Detection {
     /// At the bound, as OpenSSH's client does it.

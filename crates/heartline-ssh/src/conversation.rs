@@ -19,6 +19,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use crate::arrival::Arrival;
 use crate::clock::Clock;
 use crate::preamble::IDENT_LINE;
+use crate::round_trips::{RoundTripCounts, RoundTrips};
 
 /// When the last complete packet that passed its MAC arrived, in nanoseconds of the clock, and how long after what we had
 /// written.
@@ -26,6 +27,7 @@ use crate::preamble::IDENT_LINE;
 pub struct Heard {
     at: AtomicU64,
     round_trip: AtomicU64,
+    round_trips: RoundTrips,
 }
 
 impl Heard {
@@ -39,6 +41,16 @@ impl Heard {
         Duration::from_nanos(self.round_trip.load(Ordering::Acquire))
     }
 
+    /// All of them, by how long they took.
+    pub fn round_trips(&self) -> RoundTripCounts {
+        self.round_trips.counts()
+    }
+
+    /// The shortest and the longest since this was last asked; none, if there was none.
+    pub fn take_extremes(&self) -> Option<(Duration, Duration)> {
+        self.round_trips.take_extremes()
+    }
+
     /// There was one at this moment.
     pub fn hear(&self, life: Moment) {
         self.at.store(nanos(life.since_start()), Ordering::Release);
@@ -46,8 +58,9 @@ impl Heard {
 
     fn mark(&self, packet: Packet, written: Option<Moment>) {
         if let Some(written) = written {
-            let round_trip = nanos(packet.round_trip(written));
-            self.round_trip.store(round_trip, Ordering::Release);
+            let round_trip = packet.round_trip(written);
+            self.round_trips.count(round_trip);
+            self.round_trip.store(nanos(round_trip), Ordering::Release);
         }
         self.hear(packet.life());
     }

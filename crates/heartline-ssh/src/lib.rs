@@ -27,6 +27,7 @@ mod inspect;
 mod jump;
 mod preamble;
 mod proxy_command;
+mod round_trips;
 mod session;
 mod socket;
 mod survey;
@@ -54,6 +55,7 @@ pub use guard::{
     Duty, Ended, Guard, GuardRule, Settled, Tries, Unguarded, forced_command, guard_request,
 };
 pub use inspect::{InspectError, Inspector, inspect_request};
+pub use round_trips::{ROUND_TRIP_CLASSES_US, RoundTripCounts};
 pub use session::{Beat, Established, GOODBYE, Inspecting, Peer, Session};
 pub use socket::{ConnectError, resolve};
 pub use survey::{Evidence, Here, Standing, Survey, SurveyError, Verdict};

@@ -69,8 +69,8 @@ pub(crate) enum News {
     InDoubt(Moment),
     /// The kernel says nothing of its TCP connection.
     NoTcp,
-    /// A dial came to nothing.
-    InVain,
+    /// A dial came to nothing, for this.
+    InVain(Cause),
 }
 
 /// One line's driver.
@@ -413,7 +413,7 @@ impl Driver {
                 self.see(Observation::Connected);
             }
             Err(failure) => {
-                let _ = self.tell(News::InVain).await;
+                let _ = self.tell(News::InVain(failure.cause)).await;
                 self.see(Observation::DialFailed(failure));
             }
         }

@@ -9,7 +9,7 @@ use std::time::Duration;
 use heartline_core::fate::Tie;
 use heartline_core::{Evidence, LineConfig, LineState, Moment, Node, Prober};
 use heartline_link::LinkError;
-use heartline_ssh::{Clock, Dialer, Ends, GOODBYE, Heard, Session};
+use heartline_ssh::{Clock, Dialer, Ends, GOODBYE, Heard, RoundTripCounts, Session};
 use thiserror::Error;
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
@@ -27,10 +27,15 @@ use crate::told::{NodeBrief, Told, Wall};
 
 use fates::Fates;
 use maintenance::ByHand;
+use tokens::Tokens;
 
 mod fates;
 mod maintenance;
 mod news;
+mod samples;
+mod tokens;
+
+pub use samples::{Dials, LineSample, Samples};
 
 /// A running watcher. Drain it by [`next`](Self::next); end it by [`stop`](Self::stop).
 pub struct Engine {
@@ -52,6 +57,8 @@ pub struct Engine {
     our_sides: OurSides,
     /// It was told that TCP is not known of.
     tcp_told: bool,
+    tokens: Tokens,
+    dials: Dials,
     /// Where it is told that our own side is not known.
     blind: Option<oneshot::Receiver<LinkError>>,
 }
@@ -75,6 +82,9 @@ struct NodeSlot {
     /// Paused by the configuration.
     by_config: bool,
     by_hand: ByHand,
+    tags: Arc<[String]>,
+    /// Of its last verdict.
+    token: u64,
 }
 
 struct LineSlot {
@@ -87,6 +97,8 @@ struct LineSlot {
     evidence: Evidence,
     /// Where it is seen that its session lives.
     heard: Option<Arc<Heard>>,
+    /// Answers in the sessions before that one.
+    before: RoundTripCounts,
     /// What that leaves this machine by.
     ends: Option<Ends>,
     ties: Vec<Tie>,
@@ -134,6 +146,8 @@ impl Engine {
             fates: Fates::new(References::new(&plan.references)),
             our_sides,
             tcp_told: false,
+            tokens: Tokens::default(),
+            dials: Dials::default(),
             blind: Some(blind),
         };
         for node in &plan.nodes {
@@ -165,13 +179,25 @@ impl Engine {
     /// What is known of every node right now.
     pub fn snapshot(&self) -> Snapshot {
         let wall = Wall::at(self.now());
-        let brief = |slot: &NodeSlot| NodeBrief {
+        let slots = self.nodes.iter();
+        slots.map(|slot| self.brief_of(wall, slot)).collect()
+    }
+
+    /// What is known of one node right now.
+    pub fn brief(&self, node: &str) -> Option<NodeBrief> {
+        let slot = self.nodes.get(*self.places.get(node)?)?;
+        Some(self.brief_of(Wall::at(self.now()), slot))
+    }
+
+    fn brief_of(&self, wall: Wall, slot: &NodeSlot) -> NodeBrief {
+        NodeBrief {
             node: Arc::clone(&slot.name),
             state: slot.node.state(),
             since: wall.of(slot.node.since()),
+            token: slot.token,
+            tags: Arc::clone(&slot.tags),
             lines: self.briefs(wall, slot),
-        };
-        self.nodes.iter().map(brief).collect()
+        }
     }
 
     /// Does something with a line's session: the one that stands, else the next one; none, when the line is over before that.
@@ -205,6 +231,23 @@ impl Engine {
             if waits || slot.state == LineState::Dialing {
                 let _ = slot.commands.try_send(Command::Dial);
             }
+        }
+    }
+
+    /// What is not up at these nodes is dialed now, also what had given up. With no names: of all.
+    pub fn redial(&mut self, names: &[String]) {
+        for slot in self.lines.values() {
+            if !names.is_empty() && !names.iter().any(|name| **name == *slot.node) {
+                continue;
+            }
+            let command = match slot.state {
+                LineState::Down(cause) if cause.stops_dialing() => {
+                    Command::Retarget(Arc::clone(&slot.plan.target))
+                }
+                LineState::Down(_) | LineState::Dialing => Command::Dial,
+                _ => continue,
+            };
+            let _ = slot.commands.try_send(command);
         }
     }
 
@@ -280,11 +323,14 @@ impl Engine {
             lines,
             by_config: plan.paused,
             by_hand: ByHand::default(),
+            tags: Arc::clone(&plan.tags),
+            token: 0,
         });
     }
 
     fn keep_node(&mut self, mut slot: NodeSlot, plan: &NodePlan) {
         slot.by_config = plan.paused;
+        slot.tags = Arc::clone(&plan.tags);
         let is_paused = slot.is_paused();
         let mut old = std::mem::take(&mut slot.lines);
         let mut lines = Vec::with_capacity(plan.lines.len());
@@ -355,6 +401,7 @@ impl Engine {
                 last_life: None,
                 evidence: Evidence::default(),
                 heard: None,
+                before: RoundTripCounts::default(),
                 ends: None,
                 ties: Vec::new(),
                 doubted: None,

@@ -15,6 +15,7 @@
 //! last event, judges nodes by the pure function in core, and tells. Reading the configuration, and what a line of
 //! output looks like, are here because every front end shares them; printing is not.
 
+pub mod board;
 pub mod config;
 mod driver;
 pub mod engine;
@@ -31,7 +32,8 @@ pub mod solo;
 pub mod status_socket;
 pub mod told;
 
-pub use engine::{Engine, EngineError, Snapshot};
+pub use board::Board;
+pub use engine::{Dials, Engine, EngineError, LineSample, Samples, Snapshot};
 pub use plan::{LinePlan, NodePlan, Plan, PlanError};
 pub use request::{NodeRequest, lasting_plan as make_lasting_plan, plan as make_plan};
 pub use solo::{Lost, Solo};

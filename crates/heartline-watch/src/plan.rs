@@ -31,6 +31,8 @@ pub struct NodePlan {
     pub lines: Vec<LinePlan>,
     /// Watched, but paused by the operator.
     pub paused: bool,
+    /// Words to choose it by.
+    pub tags: Arc<[String]>,
 }
 
 /// One line.

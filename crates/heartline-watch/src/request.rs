@@ -26,6 +26,8 @@ pub struct NodeRequest {
     pub timing: TimingEntry,
     /// Paused by the operator.
     pub paused: bool,
+    /// Words to choose it by.
+    pub tags: Vec<String>,
 }
 
 /// Makes a plan of these, or says what is wrong with the first that cannot be carried out; a name that does not resolve is wrong.
@@ -64,7 +66,8 @@ pub async fn lasting_plan(
     Ok(plan)
 }
 
-async fn settle(preparer: &Preparer, request: &NodeRequest) -> Result<NodePlan, PlanError> {
+/// Makes one node ready: settings, keys, known hosts. No name is resolved.
+pub async fn settle(preparer: &Preparer, request: &NodeRequest) -> Result<NodePlan, PlanError> {
     let one = [LineOverride::default()];
     let wanted = if request.lines.is_empty() {
         &one[..]
@@ -96,6 +99,7 @@ async fn settle(preparer: &Preparer, request: &NodeRequest) -> Result<NodePlan, 
         name: request.name.as_str().into(),
         lines,
         paused: request.paused,
+        tags: request.tags.clone().into(),
     })
 }
 
@@ -149,7 +153,8 @@ fn name(line: &LineOverride, settings: &Settings) -> String {
     name
 }
 
-async fn check_address(node: Arc<str>, line: &LinePlan) -> Result<(), PlanError> {
+/// Whether the name of what this line dials first resolves.
+pub async fn check_address(node: Arc<str>, line: &LinePlan) -> Result<(), PlanError> {
     let failed = |error| PlanError::Resolve {
         node: node.to_string(),
         error,

@@ -21,13 +21,27 @@ use tokio::time::timeout;
 
 use crate::engine::Snapshot;
 
-/// `heartline.sock` in `$XDG_RUNTIME_DIR`, or in `/run` for root; `None` where there is no folder that only its user can
-/// write to.
+/// `heartline.sock` in `$XDG_RUNTIME_DIR`, or in `/run` for root; systemd's `$RUNTIME_DIRECTORY` before both; `None` where there is no folder that only its
+/// user can write to.
 pub fn default_path() -> Option<PathBuf> {
-    let runtime = std::env::var_os("XDG_RUNTIME_DIR").map(PathBuf::from);
-    let folder = runtime.filter(|path| path.is_absolute());
+    let folder = |name: &str| {
+        let path = PathBuf::from(std::env::var_os(name)?);
+        path.is_absolute().then_some(path)
+    };
+    let folder = folder("RUNTIME_DIRECTORY").or_else(|| folder("XDG_RUNTIME_DIR"));
     let folder = folder.or_else(|| geteuid().is_root().then(|| PathBuf::from("/run")));
     folder.map(|folder| folder.join("heartline.sock"))
+}
+
+/// Where a watcher is to be asked: as [`default_path`]; for root, where nothing is there, the socket of heartline.service.
+pub fn asked_path() -> Option<PathBuf> {
+    let own = default_path();
+    let is_there = |path: &Path| path.symlink_metadata().is_ok();
+    if geteuid().is_root() && !own.as_deref().is_some_and(is_there) && is_there(Path::new(SERVICE))
+    {
+        return Some(PathBuf::from(SERVICE));
+    }
+    own
 }
 
 /// Why there is no socket.
@@ -72,6 +86,11 @@ pub enum Request {
     },
     /// They no longer are, unless the configuration says so.
     Resume {
+        /// Their names; none: all.
+        nodes: Vec<String>,
+    },
+    /// What is not up at these nodes is dialed now, also what had given up.
+    Redial {
         /// Their names; none: all.
         nodes: Vec<String>,
     },
@@ -228,3 +247,5 @@ const SILENCE: Duration = Duration::from_millis(250);
 const MAX_REQUEST: u64 = 64 * 1024;
 /// A hundred thousand lines fit.
 const MAX_ANSWER: u64 = 64 * 1024 * 1024;
+/// Of packaging/systemd/heartline.service.
+const SERVICE: &str = "/run/heartline/heartline.sock";

@@ -29,6 +29,72 @@ pub enum Told {
     Layer(LayerTold),
 }
 
+impl Told {
+    /// When it was, by the wall clock.
+    pub fn t(&self) -> Timestamp {
+        match self {
+            Self::Line(told) => told.t,
+            Self::Node(told) => told.t,
+            Self::Fuse(told) => told.t,
+            Self::Watcher(told) => told.t,
+            Self::Shared(told) => told.t,
+            Self::Layer(told) => told.t,
+        }
+    }
+
+    /// What kind of event it is: `event` in JSON.
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Self::Line(_) => "line",
+            Self::Node(_) => "node",
+            Self::Fuse(_) => "fuse",
+            Self::Watcher(_) => "watcher",
+            Self::Shared(_) => "shared",
+            Self::Layer(_) => "layer",
+        }
+    }
+
+    /// The node that it is about, if it is about one.
+    pub fn node(&self) -> Option<&Arc<str>> {
+        match self {
+            Self::Line(told) => Some(&told.node),
+            Self::Node(told) => Some(&told.node),
+            Self::Fuse(told) => Some(&told.node),
+            Self::Watcher(_) | Self::Shared(_) | Self::Layer(_) => None,
+        }
+    }
+
+    /// The line that it is about, if it is about one.
+    pub fn line(&self) -> Option<&Arc<str>> {
+        match self {
+            Self::Line(told) => Some(&told.line),
+            Self::Fuse(told) => Some(&told.line),
+            _ => None,
+        }
+    }
+
+    /// The state that it is in now, in one word.
+    pub fn to(&self) -> Option<&'static str> {
+        match self {
+            Self::Line(told) => Some(told.to),
+            Self::Node(told) => Some(told.to),
+            Self::Shared(told) => Some(told.to),
+            _ => None,
+        }
+    }
+
+    /// Why it is so.
+    pub fn cause(&self) -> Option<Cause> {
+        match self {
+            Self::Line(told) => told.cause,
+            Self::Node(told) => told.cause,
+            Self::Watcher(told) => Some(told.cause),
+            Self::Shared(told) => told.cause,
+            Self::Fuse(_) | Self::Layer(_) => None,
+        }
+    }
+}
+
 /// A line's far end has no fuse, though it was to have one: told once a line, and again when it was asked to try again. The
 /// line beats on.
 #[derive(Clone, Debug, Serialize)]
@@ -95,6 +161,11 @@ pub struct NodeTold {
     pub cause: Option<Cause>,
     /// From the last sign of life to this event.
     pub after_ms: Option<u64>,
+    /// Grows with each verdict, also over a restart: whoever acts on this can ask whether it is still the last.
+    pub token: u64,
+    /// Words to choose it by.
+    #[serde(skip_serializing_if = "is_none")]
+    pub tags: Arc<[String]>,
     /// Its lines.
     pub lines: Vec<LineBrief>,
 }
@@ -298,6 +369,7 @@ impl NodeTold {
         node: &Arc<str>,
         event: &NodeEvent,
         lines: Vec<LineBrief>,
+        token: u64,
     ) -> Self {
         Self {
             t: wall.of(event.at),
@@ -306,8 +378,15 @@ impl NodeTold {
             to: event.to.word(),
             cause: event.to.cause(),
             after_ms: event.after.map(whole_ms),
+            token,
+            tags: Arc::default(),
             lines,
         }
+    }
+
+    pub(crate) fn tagged(self, tags: &Arc<[String]>) -> Self {
+        let tags = Arc::clone(tags);
+        Self { tags, ..self }
     }
 
     /// Whether the node is up, by any line.
@@ -322,15 +401,17 @@ impl LineBrief {
         line: &Arc<str>,
         state: LineState,
         since: Moment,
+        round_trip: Option<Duration>,
         evidence: &Evidence,
         flaps: u32,
     ) -> Self {
+        let last = round_trip.map(|time| time.as_secs_f64() * 1_000.0);
         let is_up = state == LineState::Up;
         Self {
             line: Arc::clone(line),
             state: state.word().into(),
             cause: state.cause(),
-            rtt_ms: evidence.ssh.rtt_ms.filter(|_| is_up),
+            rtt_ms: last.or(evidence.ssh.rtt_ms).filter(|_| is_up),
             since: wall.of(since),
             detail: state.cause().and_then(|cause| evidence.detail(cause)),
             flaps,
@@ -349,6 +430,12 @@ pub struct NodeBrief {
     /// Since when it is in this state.
     #[serde(serialize_with = "milliseconds")]
     pub since: Timestamp,
+    /// Of the event that said so; none before the first.
+    #[serde(default)]
+    pub token: u64,
+    /// Words to choose it by.
+    #[serde(default, skip_serializing_if = "is_none")]
+    pub tags: Arc<[String]>,
     /// Its lines.
     pub lines: Vec<LineBrief>,
 }
@@ -363,6 +450,10 @@ pub(crate) fn whole_ms(time: Duration) -> u64 {
 )]
 fn is_zero(count: &u32) -> bool {
     *count == 0
+}
+
+fn is_none(tags: &Arc<[String]>) -> bool {
+    tags.is_empty()
 }
 
 fn milliseconds<S: Serializer>(t: &Timestamp, to: S) -> Result<S::Ok, S::Error> {
@@ -411,12 +502,14 @@ mod tests {
             node: "db1".into(),
             state: NodeState::Down(Cause::Silent),
             since: "2026-11-20T23:31:00.123Z".parse().unwrap(),
+            token: 7,
+            tags: Arc::default(),
             lines: Vec::new(),
         };
         let text = serde_json::to_string(&brief).unwrap();
         assert_eq!(
             text,
-            r#"{"node":"db1","state":"down","cause":"silent","since":"2026-11-20T23:31:00.123Z","lines":[]}"#
+            r#"{"node":"db1","state":"down","cause":"silent","since":"2026-11-20T23:31:00.123Z","token":7,"lines":[]}"#
         );
         let back: NodeBrief = serde_json::from_str(&text).unwrap();
         assert_eq!(back.state, brief.state);

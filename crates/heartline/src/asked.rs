@@ -1,6 +1,6 @@
 //! From arguments and heartline.toml to a plan.
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,8 +9,10 @@ use anyhow::{Context, bail};
 use heartline_core::Patience;
 use heartline_ssh::Preparer;
 use heartline_ssh::identity::{Asker, Keyring};
-use heartline_ssh::settings::{LineOverride, Resolver};
-use heartline_watch::config::{ConfigFile, LineEntry, NodeEntry, TimingEntry, find};
+use heartline_ssh::settings::Resolver;
+use heartline_watch::config::{
+    ConfigFile, LineEntry, NodeEntry, TimingEntry, find, parse_reference,
+};
 use heartline_watch::{NodeRequest, Plan, make_lasting_plan, make_plan};
 
 use crate::flags::NodeFlags;
@@ -65,25 +67,25 @@ impl Asked {
 
     /// Reads everything and makes it ready. Nothing is dialed. A name that does not resolve is an error.
     pub(crate) async fn plan(&self) -> anyhow::Result<Plan> {
-        let (references, requests) = self.wanted()?;
+        let file = self.file()?;
+        let (references, requests) = self.wanted(&file)?;
         let plan = make_plan(&self.preparer(), &requests).await?;
         Ok(Plan { references, ..plan })
     }
 
-    /// The same for whoever watches on and on: no name is looked up here, since one that does not resolve may do so later.
-    pub(crate) async fn lasting_plan(&self) -> anyhow::Result<Plan> {
-        let (references, requests) = self.wanted()?;
+    /// The same of what stands there for whoever watches on and on: no name is looked up here, since one that does not resolve may do so later.
+    pub(crate) async fn lasting_plan(&self, file: &ConfigFile) -> anyhow::Result<Plan> {
+        let (references, requests) = self.wanted(file)?;
         let plan = make_lasting_plan(&self.preparer(), &requests).await?;
         Ok(Plan { references, ..plan })
     }
 
-    fn wanted(&self) -> anyhow::Result<(Vec<SocketAddr>, Vec<NodeRequest>)> {
-        let file = self.config()?;
+    fn wanted(&self, file: &ConfigFile) -> anyhow::Result<(Vec<SocketAddr>, Vec<NodeRequest>)> {
         let references = self.references.iter().chain(&file.references);
         let references = references
-            .map(|text| reference(text))
+            .map(|text| parse_reference(text))
             .collect::<Result<_, _>>()?;
-        Ok((references, self.requests(&file)?))
+        Ok((references, self.requests(file)?))
     }
 
     fn preparer(&self) -> Preparer {
@@ -117,7 +119,7 @@ impl Asked {
     }
 
     /// The configuration file: the one named, else one that is found, else none.
-    fn config(&self) -> anyhow::Result<ConfigFile> {
+    pub(crate) fn file(&self) -> anyhow::Result<ConfigFile> {
         let path: Option<PathBuf> = self.flags.config.clone().or_else(find);
         match path {
             Some(path) => Ok(ConfigFile::read(&path)?),
@@ -135,10 +137,16 @@ impl Asked {
             lines: self.flags.lines.clone(),
             timing: self.timing().or(file.defaults),
             paused: false,
+            tags: Vec::new(),
         })
     }
 
-    fn listed(&self, file: &ConfigFile, node: &NodeEntry) -> anyhow::Result<NodeRequest> {
+    /// A node of the configuration, as it was asked for.
+    pub(crate) fn listed(
+        &self,
+        file: &ConfigFile,
+        node: &NodeEntry,
+    ) -> anyhow::Result<NodeRequest> {
         let of = || format!("node {:?} of heartline.toml", node.name);
         let destination = node.host.as_deref().unwrap_or(&node.name);
         let mut invocation = self.flags.invocation(destination).with_context(of)?;
@@ -146,8 +154,7 @@ impl Asked {
         invocation.port = invocation.port.or(node.port);
         invocation.identity_files.extend(node.identity_file.clone());
         let lines = if self.flags.lines.is_empty() {
-            let parse = |line: &LineEntry| line.to_flag().parse::<LineOverride>();
-            let parsed: Result<_, _> = node.lines.iter().map(parse).collect();
+            let parsed: Result<_, _> = node.lines.iter().map(LineEntry::to_line).collect();
             parsed.with_context(of)?
         } else {
             self.flags.lines.clone()
@@ -159,6 +166,7 @@ impl Asked {
             lines,
             timing: timing.or(node.timing()).or(file.defaults),
             paused: node.paused,
+            tags: node.tags.clone(),
         })
     }
 
@@ -166,16 +174,3 @@ impl Asked {
         self.flags.timing.entry().or(self.own_timing)
     }
 }
-
-/// `ADDRESS` or `ADDRESS:PORT`; no name, since whoever is cut off resolves none.
-fn reference(text: &str) -> anyhow::Result<SocketAddr> {
-    let bare = text.trim_matches(['[', ']']).parse::<IpAddr>();
-    let address = bare.map(|address| SocketAddr::new(address, SSH));
-    address.or_else(|_| text.parse()).with_context(|| {
-        format!(
-            "reference {text:?} is no address; give one like 10.0.0.1, 10.0.0.1:80 or [fe80::1]:22"
-        )
-    })
-}
-
-const SSH: u16 = 22;

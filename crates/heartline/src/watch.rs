@@ -58,8 +58,9 @@ async fn watch(args: WatchArgs) -> anyhow::Result<ExitCode> {
     let mut pause = signal(SignalKind::user_defined1())?;
     let mut resume = signal(SignalKind::user_defined2())?;
     let asked = Asked::new(args.nodes, args.flags).beside(args.references);
+    let file = asked.file()?;
     let plan = tokio::select! {
-        plan = asked.lasting_plan() => plan?,
+        plan = asked.lasting_plan(&file) => plan?,
         () = ends.next() => return Ok(ExitCode::SUCCESS),
     };
     let mut printer = Printer::start(args.json)?;
@@ -75,7 +76,7 @@ async fn watch(args: WatchArgs) -> anyhow::Result<ExitCode> {
             () = ends.next() => break,
             () = sleep_until(end.unwrap_or_else(Instant::now)), if end.is_some() => break,
             // Read beside everything else: `ssh -G` may take its time, and nothing else may wait for that.
-            _ = hangup.recv() => rereading = Some(Box::pin(asked.lasting_plan())),
+            _ = hangup.recv() => rereading = Some(Box::pin(async { asked.lasting_plan(&asked.file()?).await })),
             plan = reread(&mut rereading) => reload(&mut engine, plan),
             _ = pause.recv() => engine.pause(&[], None),
             _ = resume.recv() => engine.resume(&[]),
@@ -129,6 +130,7 @@ fn obey(engine: &mut Engine, request: &Request) {
             engine.pause(nodes, for_ms.map(Duration::from_millis));
         }
         Request::Resume { nodes } => engine.resume(nodes),
+        Request::Redial { nodes } => engine.redial(nodes),
     }
 }
 

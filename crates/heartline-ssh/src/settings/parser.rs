@@ -22,11 +22,12 @@ mod reader;
 mod values;
 mod words;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 pub use self::error::{ParseError, ParseErrorKind};
 use self::options::Options;
 use self::reader::{Pass, Reader};
+use super::host_line::HostLine;
 use super::invocation::Invocation;
 use super::local::Local;
 use super::shared::{Mark, Parsed};
@@ -80,6 +81,24 @@ impl Parser {
             found: options.into_found(host),
             marks: pass.marks,
         })
+    }
+
+    /// The `Host` lines of this file, or of the user's and the system's, with what they include, in order. Blocks on the disk.
+    pub(super) fn host_lines(
+        &self,
+        file: Option<&Path>,
+        local: &Local,
+    ) -> Result<Vec<HostLine>, ParseError> {
+        let mut options = Options::default();
+        let mut pass = Pass::listing();
+        let mut reader = Reader::new(local, &mut options, &mut pass);
+        if let Some(file) = file {
+            reader.named_file(file)?;
+        } else {
+            reader.user_file(&self.user_file)?;
+            reader.system_file(&self.system_file)?;
+        }
+        Ok(pass.listed.unwrap_or_default())
     }
 
     fn read(

@@ -16,6 +16,7 @@ use tracing::warn;
 use super::Settings;
 use super::error::SettingsError;
 use super::found::Found;
+use super::host_line::HostLine;
 use super::invocation::Invocation;
 use super::line_override::LineOverride;
 use super::local::Local;
@@ -78,6 +79,21 @@ impl Resolver {
         let cell = self.cell(&key);
         let found = cell.get_or_try_init(|| self.find(&key)).await?;
         found.finish(inv, &self.local)
+    }
+
+    /// The `Host` lines of this file, or of the user's and the system's where none is named, with what they include. Runs nothing,
+    /// whatever the files ask for; takes 10 s at most.
+    pub async fn host_lines(&self, file: Option<&Path>) -> Result<Vec<HostLine>, SettingsError> {
+        let (parser, local) = (Arc::clone(&self.parser), Arc::clone(&self.local));
+        let file = file.map(Path::to_owned);
+        let reading = spawn_blocking(move || parser.host_lines(file.as_deref(), &local));
+        match timeout(READ_DEADLINE, reading).await {
+            Ok(Ok(lines)) => Ok(lines?),
+            Ok(Err(_)) => Err(SettingsError::Cancelled),
+            Err(_) => Err(SettingsError::Deadline {
+                after: READ_DEADLINE,
+            }),
+        }
     }
 
     /// Forgets every answer, so that changed files are read again (SIGHUP). What runs now may still end

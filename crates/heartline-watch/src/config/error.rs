@@ -39,7 +39,7 @@ pub enum ConfigError {
 }
 
 /// A place in the file.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Place {
     path: PathBuf,
     line: usize,
@@ -66,6 +66,26 @@ impl Place {
             text: escape(line.as_bytes(), MAX_SHOWN),
         }
     }
+
+    /// The file.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// The line, from 1.
+    pub fn line(&self) -> usize {
+        self.line
+    }
+
+    /// The character in the line, from 1.
+    pub fn column(&self) -> usize {
+        self.column
+    }
+
+    /// What stands in that line, escaped.
+    pub fn text(&self) -> &str {
+        &self.text
+    }
 }
 
 impl fmt::Display for Place {
@@ -74,7 +94,8 @@ impl fmt::Display for Place {
     }
 }
 
-fn one_line(what: &str) -> String {
+/// Fit for a line of a terminal.
+pub(super) fn one_line(what: &str) -> String {
     let joined = what.lines().map(str::trim).collect::<Vec<_>>().join("; ");
     escape(joined.as_bytes(), MAX_WHAT)
 }

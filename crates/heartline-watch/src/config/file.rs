@@ -1,18 +1,20 @@
 //! What stands in the file.
 
-use std::fs;
-use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use heartline_core::{Detection, Patience};
+use heartline_ssh::settings::{LineOverride, LineOverrideError};
+use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::duration;
 use super::error::{ConfigError, Place};
+use super::outlets::{HeartbeatEntry, HookEntry, JournalEntry, PageEntry};
+use super::schema::Time;
 
 /// The whole file.
-#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ConfigFile {
     /// What every node has unless it says otherwise.
@@ -21,17 +23,30 @@ pub struct ConfigFile {
     /// What answers near this watcher whenever its own side is well: ADDRESS or ADDRESS:PORT, 16 at most.
     #[serde(default, rename = "reference")]
     pub references: Vec<String>,
+    /// What is remembered, and for how long.
+    #[serde(default)]
+    pub journal: JournalEntry,
+    /// Where the page is.
+    #[serde(default)]
+    pub page: PageEntry,
+    /// How it is known elsewhere that this watcher lives.
+    #[serde(default)]
+    pub heartbeat: HeartbeatEntry,
+    /// What is run, called or written to when something changes.
+    #[serde(default, rename = "hook")]
+    pub hooks: Vec<HookEntry>,
     /// The nodes.
     #[serde(default, rename = "node")]
     pub nodes: Vec<NodeEntry>,
 }
 
 /// Timing; what is left out comes from the defaults, then from ssh_config, then from heartline.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct TimingEntry {
     /// Time between beats.
     #[serde(default, deserialize_with = "duration::deserialize")]
+    #[schemars(with = "Option<Time>")]
     pub interval: Option<Duration>,
     /// Beats that may go unanswered.
     pub count: Option<u32>,
@@ -39,10 +54,12 @@ pub struct TimingEntry {
     pub rise: Option<u32>,
     /// The most that each stage of a dial may take.
     #[serde(default, deserialize_with = "duration::deserialize")]
+    #[schemars(with = "Option<Time>")]
     pub connect_timeout: Option<Duration>,
     /// How long a far end may outlive its last beat: whole seconds, two intervals and 2 s at least; 0: no fuse. Three bounds where
     /// nobody says, 30 s at least.
     #[serde(default, deserialize_with = "duration::deserialize")]
+    #[schemars(with = "Option<Time>")]
     pub fuse: Option<Duration>,
     /// When a silence is called down: `adaptive`, as soon as TCP would have repaired a loss, or `openssh`, at the bound.
     pub detector: Option<Detection>,
@@ -55,7 +72,7 @@ pub struct TimingEntry {
 }
 
 /// One node.
-#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct NodeEntry {
     /// Its name; also where to go, unless `host` says otherwise.
@@ -68,6 +85,9 @@ pub struct NodeEntry {
     /// Watched, but paused by the operator.
     #[serde(default)]
     pub paused: bool,
+    /// Words to choose it by, in hooks and on the page.
+    #[serde(default, rename = "tag")]
+    pub tags: Vec<String>,
     /// As ssh's `-l`.
     pub user: Option<String>,
     /// As ssh's `-p`.
@@ -76,6 +96,7 @@ pub struct NodeEntry {
     pub identity_file: Option<PathBuf>,
     /// Time between beats.
     #[serde(default, deserialize_with = "duration::deserialize")]
+    #[schemars(with = "Option<Time>")]
     pub interval: Option<Duration>,
     /// Beats that may go unanswered.
     pub count: Option<u32>,
@@ -83,17 +104,19 @@ pub struct NodeEntry {
     pub rise: Option<u32>,
     /// The most that each stage of a dial may take.
     #[serde(default, deserialize_with = "duration::deserialize")]
+    #[schemars(with = "Option<Time>")]
     pub connect_timeout: Option<Duration>,
     /// How long a far end may outlive its last beat: whole seconds, two intervals and 2 s at least; 0: no fuse. Three bounds where
     /// nobody says, 30 s at least.
     #[serde(default, deserialize_with = "duration::deserialize")]
+    #[schemars(with = "Option<Time>")]
     pub fuse: Option<Duration>,
     /// When a silence is called down: `adaptive`, as soon as TCP would have repaired a loss, or `openssh`, at the bound.
     pub detector: Option<Detection>,
 }
 
 /// One line.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct LineEntry {
     /// Address or name to dial.
@@ -113,22 +136,7 @@ pub struct LineEntry {
 impl ConfigFile {
     /// Reads a file.
     pub fn read(path: &Path) -> Result<Self, ConfigError> {
-        let failed = |source| ConfigError::Unreadable {
-            path: path.to_owned(),
-            source,
-        };
-        let mut text = String::new();
-        let file = fs::File::open(path).map_err(failed)?;
-        file.take(MAX_BYTES + 1)
-            .read_to_string(&mut text)
-            .map_err(failed)?;
-        if text.len() as u64 > MAX_BYTES {
-            return Err(ConfigError::TooLarge {
-                path: path.to_owned(),
-                limit: MAX_BYTES,
-            });
-        }
-        Self::parse(&text, path)
+        Self::parse(&Self::text(path)?, path)
     }
 
     /// Reads a text; `path` is for errors only.
@@ -174,6 +182,17 @@ impl TimingEntry {
 }
 
 impl LineEntry {
+    /// As what it says of its node. A jump host may be several here, comma-separated, which `--line` has no room for.
+    pub fn to_line(&self) -> Result<LineOverride, LineOverrideError> {
+        let alone = Self {
+            jump: None,
+            ..self.clone()
+        };
+        let mut line: LineOverride = alone.to_flag().parse()?;
+        line.jump = self.jump.as_deref().map(str::parse).transpose()?;
+        Ok(line)
+    }
+
     /// As `--line` takes it: `ADDR[,dev=IF][,src=IP][,jump=HOST][,port=N][,name=X]`.
     pub fn to_flag(&self) -> String {
         let mut text = self.host.clone();
@@ -192,9 +211,6 @@ impl LineEntry {
         text
     }
 }
-
-/// A hundred thousand nodes fit.
-const MAX_BYTES: u64 = 64 * 1024 * 1024;
 
 #[cfg(test)]
 mod tests {

@@ -19,9 +19,10 @@ impl Engine {
             News::Line(event) => self.take_in_event(key, &event),
             News::Unguarded(why) => self.tell_unguarded(key, &why),
             News::Stands(heard, ends) => {
+                self.dials.stood += 1;
                 if let Some(slot) = self.lines.get_mut(&key) {
                     slot.in_vain = 0;
-                    slot.heard = Some(heard);
+                    slot.hear(heard);
                     slot.ends = ends.or(slot.ends.take());
                 }
                 self.tie(key);
@@ -33,10 +34,11 @@ impl Engine {
                 self.told.push_back(Told::Layer(told));
             }
             News::NoTcp => {}
-            News::InVain => {
+            News::InVain(cause) => {
                 if let Some(slot) = self.lines.get_mut(&key) {
                     slot.in_vain = slot.in_vain.saturating_add(1);
                 }
+                *self.dials.in_vain.entry(cause).or_default() += 1;
             }
             News::InDoubt(since) => {
                 if let Some(slot) = self.lines.get_mut(&key) {
@@ -121,10 +123,16 @@ impl Engine {
             judged.after = event.after;
         }
         let wall = Wall::at(self.now());
+        let token = self.tokens.next(wall.of(now));
+        let Some(slot) = self.nodes.get_mut(at) else {
+            return;
+        };
+        slot.token = token;
         let Some(slot) = self.nodes.get(at) else {
             return;
         };
-        let told = NodeTold::new(wall, &slot.name, &judged, self.briefs(wall, slot));
+        let lines = self.briefs(wall, slot);
+        let told = NodeTold::new(wall, &slot.name, &judged, lines, token).tagged(&slot.tags);
         self.told.push_back(Told::Node(told));
     }
 
@@ -137,6 +145,7 @@ impl Engine {
                     &line.plan.name,
                     line.state,
                     line.since,
+                    line.round_trip(),
                     &line.evidence,
                     line.flaps,
                 )

@@ -87,6 +87,7 @@ impl Place {
                 ..TimingEntry::default()
             },
             paused: false,
+            tags: Vec::new(),
         };
         let asker = Asker::new(None, Require::Never, false);
         let keyring = Arc::new(Keyring::default());

@@ -150,6 +150,7 @@ fn request(
             ..TimingEntry::default()
         },
         paused: false,
+        tags: Vec::new(),
     })
 }
 

@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 
 use glob::{MatchOptions, Pattern, glob_with};
 
+use crate::settings::host_line::HostLine;
 use crate::settings::local::Local;
 use crate::settings::shared::Mark;
 use crate::settings::tokens::{expand_host_name, tilde};
@@ -29,6 +30,8 @@ pub(super) struct Pass<'a> {
     pub(super) wants_final: bool,
     /// What was come by.
     pub(super) marks: Vec<Mark>,
+    /// The `Host` lines, where they are all that is asked for: then nothing applies, and nothing is judged.
+    pub(super) listed: Option<Vec<HostLine>>,
 }
 
 impl<'a> Pass<'a> {
@@ -39,6 +42,15 @@ impl<'a> Pass<'a> {
             last: false,
             wants_final: false,
             marks: Vec::new(),
+            listed: None,
+        }
+    }
+
+    /// One that lists `Host` lines and does nothing else.
+    pub(super) fn listing() -> Pass<'static> {
+        Pass {
+            listed: Some(Vec::new()),
+            ..Pass::first("")
         }
     }
 
@@ -49,6 +61,7 @@ impl<'a> Pass<'a> {
             last: true,
             wants_final: false,
             marks: Vec::new(),
+            listed: None,
         }
     }
 }
@@ -88,10 +101,10 @@ impl<'a, 'p> Reader<'a, 'p> {
         let mode = Mode {
             of_user: true,
             check_owner: false,
-            never: false,
+            never: self.pass.listed.is_some(),
             depth: 0,
         };
-        if self.file(file, mode, true)? {
+        if self.file(file, mode, !mode.never)? {
             return Ok(());
         }
         let why = std::io::Error::from(ErrorKind::NotFound).to_string();
@@ -103,10 +116,10 @@ impl<'a, 'p> Reader<'a, 'p> {
         let mode = Mode {
             of_user: true,
             check_owner: true,
-            never: false,
+            never: self.pass.listed.is_some(),
             depth: 0,
         };
-        self.file(file, mode, true).map(drop)
+        self.file(file, mode, !mode.never).map(drop)
     }
 
     /// `/etc/ssh/ssh_config`, if it is there.
@@ -114,10 +127,10 @@ impl<'a, 'p> Reader<'a, 'p> {
         let mode = Mode {
             of_user: false,
             check_owner: false,
-            never: false,
+            never: self.pass.listed.is_some(),
             depth: 0,
         };
-        self.file(file, mode, true).map(drop)
+        self.file(file, mode, !mode.never).map(drop)
     }
 
     /// Whether the file is there. `active`: whether its lines apply until a `Host` or `Match` says.
@@ -157,6 +170,10 @@ impl<'a, 'p> Reader<'a, 'p> {
             } else {
                 self.line(&line, mode, &mut active)
                     .map_err(|kind| at(number, kind))?;
+                if let ("host", Some(listed)) = (line.keyword.as_str(), &mut self.pass.listed) {
+                    let words = split(line.rest).map_err(|kind| at(number, kind))?;
+                    listed.push(HostLine::of(words, file, number));
+                }
                 if active && matches!(line.keyword.as_str(), "host" | "match") {
                     self.pass.marks.push(Mark::Applies(number));
                 }

@@ -65,6 +65,29 @@ fn the_first_value_wins_and_the_user_goes_before_the_system() {
 }
 
 #[test]
+fn host_lines_are_listed_with_what_is_included_and_nothing_is_judged() {
+    let home = Home::with(
+        "Host a *.b !c\nMatch exec false\n Port 1\nInclude more\nHost *\nHost \"d e\" f\n User u\n",
+    );
+    home.write(".ssh/more", "Host web1 web2\n");
+    let local = home.local();
+    let mut parser = Parser::new(&local);
+    parser.system_file = home.dir.path().join("etc/ssh_config");
+    home.write("etc/ssh_config", "Host sys\n");
+    let lines = parser.host_lines(None, &local).unwrap();
+    let names: Vec<_> = lines.iter().map(|line| line.names.join("|")).collect();
+    assert_eq!(names, ["a", "web1|web2", "", "d e|f", "sys"]);
+    assert_eq!(lines[0].patterns, ["*.b", "!c"]);
+    assert_eq!(lines[3].line, 6);
+    assert!(lines[1].file.ends_with(".ssh/more"));
+
+    home.write(".ssh/config", "Host a\n Prot 1\n");
+    assert!(parser.host_lines(None, &local).is_err());
+    let missing = home.dir.path().join("missing");
+    assert!(parser.host_lines(Some(&missing), &local).is_err());
+}
+
+#[test]
 fn flags_go_before_options_before_the_destination_before_files() {
     let home = Home::with("Port 4\nUser d\n");
     let mut inv = Invocation::new("c@db1:3".parse().unwrap());
