@@ -4,8 +4,8 @@ use std::process::ExitCode;
 
 use anyhow::Context;
 use heartline_core::NodeState;
-use heartline_watch::status_socket::{self, Request};
 use heartline_watch::{Engine, NodeBrief};
+use heartline_web::client;
 use tokio::time::timeout;
 
 use crate::asked::Asked;
@@ -52,18 +52,19 @@ async fn ask_watcher(args: &CheckArgs) -> Option<NodeBrief> {
         return None;
     }
     let path = socket_path(args.socket.as_ref())?;
-    let known = status_socket::ask(&path, &Request::Status).await?;
+    let known = client::get_nodes(&path).await?;
     known
         .into_iter()
         .find(|brief| *brief.node == *args.node.node)
 }
 
 fn show(json: bool, brief: &NodeBrief) -> anyhow::Result<ExitCode> {
-    if json {
-        println!("{}", serde_json::to_string(brief)?);
+    let text = if json {
+        serde_json::to_string(brief)?
     } else {
-        println!("{}", words::nagios(brief));
-    }
+        words::nagios(brief)
+    };
+    words::put_out(&(text + "\n"))?;
     Ok(ExitCode::from(code(brief)))
 }
 

@@ -1,6 +1,7 @@
 //! The commands and their flags: the one table that help, man page and completions come from.
 
 use std::ffi::OsString;
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -14,11 +15,15 @@ use crate::explain::ExplainArgs;
 use crate::flags::{NodeFlags, OneNode};
 use crate::ghosts::GhostsArgs;
 use crate::keep::KeepArgs;
+use crate::log::LogArgs;
 use crate::pause::{PauseArgs, ResumeArgs};
 use crate::probe::ProbeArgs;
 use crate::prove::ProveArgs;
+use crate::report::ReportArgs;
 use crate::run::RunArgs;
 use crate::serve::ServeArgs;
+use crate::status::StatusArgs;
+use crate::top::TopArgs;
 use crate::words;
 
 /// Which of your machines is down, within a stated bound, over the SSH they already run.
@@ -50,6 +55,14 @@ pub(crate) enum Command {
     Pause(PauseArgs),
     /// Tell a running watcher that they no longer are
     Resume(ResumeArgs),
+    /// What a running watcher knows, as a table
+    Status(StatusArgs),
+    /// The same, live in the terminal
+    Top(TopArgs),
+    /// Print what a watcher has written down
+    Log(LogArgs),
+    /// How well each node was: availability, incidents, repair times, causes
+    Report(ReportArgs),
     /// Run a command on a node that dies with the connection
     Run(Box<RunArgs>),
     /// Hold a session and its forwards for ever
@@ -93,6 +106,15 @@ pub(crate) struct WatchArgs {
     /// Where other commands ask what this watcher knows; or none [default: heartline.sock in `$XDG_RUNTIME_DIR`, for root in /run]
     #[arg(long, value_name = "PATH")]
     pub(crate) socket: Option<PathBuf>,
+    /// Serve the page, the API and the metrics there; others than this machine need a token [default: the key listen of `[page]`, else not]
+    #[arg(long, value_name = "ADDR:PORT")]
+    pub(crate) listen: Option<SocketAddr>,
+    /// A file with the token that lets one in, 16 characters at least; over loopback without one everybody may read and nobody may order
+    #[arg(long, value_name = "FILE")]
+    pub(crate) token_file: Option<PathBuf>,
+    /// Where events, round trips and uptime are remembered; or none [default: journal.db in the state directory; with NODE: none]
+    #[arg(long, value_name = "FILE")]
+    pub(crate) journal: Option<PathBuf>,
     /// End by itself after this long
     #[arg(long = "for", value_name = "DUR", value_parser = parse_duration)]
     pub(crate) for_: Option<Duration>,
@@ -165,8 +187,12 @@ pub(crate) struct CompletionsArgs {
 #[derive(Debug, Args)]
 #[command(after_help = "Example: heartline man watch | man -l -")]
 pub(crate) struct ManArgs {
-    /// A command; none: heartline itself
-    pub(crate) command: Option<String>,
+    /// A command, and a command of it; none: heartline itself
+    #[arg(conflicts_with = "all")]
+    pub(crate) command: Vec<String>,
+    /// Write all pages into this folder instead
+    #[arg(long, value_name = "DIR")]
+    pub(crate) all: Option<PathBuf>,
 }
 
 impl Cli {
@@ -222,6 +248,10 @@ impl Cli {
             Command::Serve(args) => args.verbosity(),
             Command::Explain(_)
             | Command::Demo(_)
+            | Command::Status(_)
+            | Command::Top(_)
+            | Command::Log(_)
+            | Command::Report(_)
             | Command::Guard(_)
             | Command::Pause(_)
             | Command::Resume(_)
@@ -239,7 +269,7 @@ const UNKNOWN: u8 = 3;
 const FAILED: u8 = 255;
 
 const WATCH_HELP: &str = "\
-SIGHUP reads the configuration again and lets lines that had given up try again; lines that did not change keep their
+SIGHUP reads nodes and references again and lets lines that had given up try again; lines that did not change keep their
 sessions. SIGINT and SIGTERM end every session cleanly. SIGUSR1 pauses all nodes, SIGUSR2 resumes them (heartline pause).
 
 Fuse: a shell on the node, the guard, ends the session there when no beat came for --fuse: within a second more where it has
@@ -256,6 +286,9 @@ good beats; \"flaps\" says how often.
 Whose fault: a node is down for a silence only if somebody else was heard since, another node or a --reference. If not, this watcher is
 cut off: one event \"watcher\", and its nodes are unknown (watcher_isolated). Lines of several nodes that fall within an interval of each
 other and share an interface, a jump host, a source address or a subnet get one event \"shared\".
+
+Beside: what happens is written to the journal (heartline log, heartline report), hooks are told (docs/hooks.md), a page is served
+(--listen), and a sign of life is given ([heartbeat]). None of these holds up the watching. They are read at the start, not by SIGHUP.
 
 Exit codes: 0 ended as asked, 2 usage or configuration (nothing was started).
 

@@ -19,14 +19,19 @@ mod ghosts;
 mod guard_command;
 mod keep;
 mod limits;
+mod log;
 mod logging;
 mod man;
 mod pause;
 mod printer;
 mod probe;
 mod prove;
+mod report;
 mod run;
 mod serve;
+mod service;
+mod status;
+mod top;
 mod wait;
 mod watch;
 mod words;
@@ -78,6 +83,10 @@ fn run(args: &[OsString]) -> ExitCode {
         Command::Wait(args) => wait::run(args),
         Command::Pause(args) => pause::pause(&args),
         Command::Resume(args) => pause::resume(&args),
+        Command::Status(args) => status::run(&args),
+        Command::Top(args) => top::run(&args),
+        Command::Log(args) => log::run(&args),
+        Command::Report(args) => report::run(&args),
         Command::Run(args) => run::run(*args),
         Command::Keep(args) => keep::run(*args),
         Command::Prove(args) => prove::run(*args),

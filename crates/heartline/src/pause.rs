@@ -8,7 +8,8 @@ use anyhow::{Context, bail};
 use clap::Args;
 use heartline_watch::NodeBrief;
 use heartline_watch::config::parse_duration;
-use heartline_watch::status_socket::{self, Request};
+use heartline_watch::status_socket::Request;
+use heartline_web::client;
 
 use crate::watch::{runtime, socket_path};
 use crate::words;
@@ -76,10 +77,8 @@ fn tell(which: &Which, request: &Request, done: &str) -> anyhow::Result<ExitCode
     let Some(path) = socket_path(which.socket.as_ref()) else {
         bail!("no folder for a watcher's socket; name it with --socket");
     };
-    let known = runtime()?.block_on(status_socket::ask(&path, request));
-    let known = known.with_context(|| {
-        format!("no watcher of this user answers on {}; start heartline watch, or name its socket with --socket", path.display())
-    })?;
+    let known = runtime()?.block_on(client::order(&path, request));
+    let known = known.context("start heartline watch, or name its socket with --socket")?;
     let is_known = |name: &String| known.iter().any(|brief: &NodeBrief| *brief.node == **name);
     for name in which.nodes.iter().filter(|name| is_known(name)) {
         println!("{}  {done}", words::plain(name));

@@ -68,12 +68,10 @@ fn print_all(lines: &Receiver<String>) {
     let mut out = io::stdout().lock();
     while let Ok(mut line) = lines.recv() {
         line.push('\n');
-        if out
-            .write_all(line.as_bytes())
-            .and_then(|()| out.flush())
-            .is_err()
-        {
-            return;
+        match out.write_all(line.as_bytes()).and_then(|()| out.flush()) {
+            Err(error) if error.kind() == io::ErrorKind::BrokenPipe => return,
+            // A disk that is full, say: no reason to stop watching. The line is lost.
+            Ok(()) | Err(_) => {}
         }
     }
 }

@@ -32,6 +32,15 @@ pub(crate) fn say(line: &str) {
     let _ = writeln!(std::io::stderr(), "{line}");
 }
 
+/// Prints to standard output, all of it. Who has seen enough may stop reading; anything else is an error.
+pub(crate) fn put_out(text: &str) -> std::io::Result<()> {
+    let mut out = std::io::stdout().lock();
+    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+        Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => Ok(()),
+        done => done,
+    }
+}
+
 /// A first dial is news to a program, and none to a person; nor is what a node's only line does, beside what the node
 /// does.
 pub(crate) fn is_worth_telling(told: &Told) -> bool {
@@ -182,7 +191,8 @@ fn shared_told(shared: &SharedTold, coloured: bool) -> String {
     text
 }
 
-fn seconds(ms: u64) -> String {
+/// Whole seconds and tenths.
+pub(crate) fn seconds(ms: u64) -> String {
     format!("{}.{} s", ms / 1_000, ms % 1_000 / 100)
 }
 
@@ -217,7 +227,8 @@ pub(crate) fn clock(t: jiff::Timestamp) -> String {
     local.strftime("%H:%M:%S%.3f").to_string()
 }
 
-fn paint(state: &str, coloured: bool) -> String {
+/// A state in its colour.
+pub(crate) fn paint(state: &str, coloured: bool) -> String {
     let code = match state {
         "up" => "32",
         "down" => "1;31",

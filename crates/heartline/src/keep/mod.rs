@@ -10,7 +10,6 @@ mod giving_up;
 mod lines;
 mod prove;
 mod rescue;
-mod service;
 mod tell;
 
 use std::process::ExitCode;
@@ -27,6 +26,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until};
 
 use crate::asked::Asked;
+use crate::service::Service;
 use crate::watch::{Ends, runtime};
 use crate::words;
 use args::ForwardFlags;
@@ -34,7 +34,6 @@ use giving_up::GivingUp;
 use lines::Lines;
 use prove::Proving;
 use rescue::{Rescuer, Wish};
-use service::Service;
 use tell::Teller;
 
 pub(crate) use args::KeepArgs;
@@ -280,7 +279,10 @@ impl Keeper {
         };
         self.teller.forwards(&states);
         self.teller.status(&stands);
-        self.service.tell(&stands);
+        self.service.says(&stands.sentence());
+        if stands.is_whole() {
+            self.service.ready();
+        }
     }
 
     /// Why `ExitOnForwardFailure` ends it, if it does: as with ssh, when forwards are first made.

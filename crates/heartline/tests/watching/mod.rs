@@ -245,6 +245,8 @@ fn prepare(lab: &Lab, command: &mut Command) {
     }
     command.current_dir(lab.dir());
     command.env("XDG_RUNTIME_DIR", lab.dir());
+    command.env("XDG_STATE_HOME", lab.dir().join("state"));
+    command.env_remove("STATE_DIRECTORY");
     command.env_remove("HEARTLINE_LOG").env("SHELL", "/bin/sh");
 }
 

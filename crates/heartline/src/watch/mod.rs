@@ -1,22 +1,35 @@
 //! `heartline watch`.
 
 use std::path::PathBuf;
-use std::pin::Pin;
 use std::process::ExitCode;
 use std::time::Duration;
 
 use heartline_core::{Cause, LineState};
-use heartline_watch::status_socket::{self, Asker, Request, StatusSocket};
+use heartline_hooks::Hooks;
+use heartline_watch::board::{Wish, Wishes};
+use heartline_watch::config::ConfigFile;
+use heartline_watch::status_socket::{self, Request};
 use heartline_watch::{Engine, Plan, Told};
+use heartline_web::{Door, Token};
 use tokio::runtime::{Builder, Runtime};
 use tokio::signal::unix::{Signal, SignalKind, signal};
-use tokio::time::{Instant, sleep_until};
+use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until};
 use tracing::{error, info, warn};
 
 use crate::asked::Asked;
 use crate::cli::WatchArgs;
 use crate::printer::Printer;
+use crate::service::Service;
 use crate::words;
+
+use heartbeat::Heartbeat;
+use outlets::Outlets;
+use reread::Reread;
+
+mod heartbeat;
+mod minute;
+mod outlets;
+mod reread;
 
 /// Runs until told to end.
 pub(crate) fn run(args: WatchArgs) -> anyhow::Result<ExitCode> {
@@ -57,8 +70,12 @@ async fn watch(args: WatchArgs) -> anyhow::Result<ExitCode> {
     let mut hangup = signal(SignalKind::hangup())?;
     let mut pause = signal(SignalKind::user_defined1())?;
     let mut resume = signal(SignalKind::user_defined2())?;
-    let asked = Asked::new(args.nodes, args.flags).beside(args.references);
+    let asked = Asked::new(args.nodes.clone(), args.flags.clone());
+    let asked = asked.beside(args.references.clone());
     let file = asked.file()?;
+    let hooks = Hooks::new(&file.hooks)?;
+    Heartbeat::check(&file.heartbeat)?;
+    let doors = doors(&args, &file)?;
     let plan = tokio::select! {
         plan = asked.lasting_plan(&file) => plan?,
         () = ends.next() => return Ok(ExitCode::SUCCESS),
@@ -66,8 +83,15 @@ async fn watch(args: WatchArgs) -> anyhow::Result<ExitCode> {
     let mut printer = Printer::start(args.json)?;
     let mut engine = Engine::start(&plan)?;
     drop(plan);
-    let mut rereading: Option<Rereading<'_>> = None;
-    let socket = listen(args.socket.as_ref()).await;
+    let mut outlets = Outlets::start(&args, &file, &hooks, &mut engine)?;
+    let mut reread = Reread::new(&asked, &file);
+    drop(file);
+    let (wishes, mut wished) = Wishes::new();
+    let server = outlets.serve(doors, wishes)?;
+    let mut sampling = interval(SAMPLING);
+    sampling.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut service = Service::start();
+    service.ready();
     let coloured = words::is_coloured();
     let end = args.for_.map(|time| Instant::now() + time);
     loop {
@@ -76,22 +100,25 @@ async fn watch(args: WatchArgs) -> anyhow::Result<ExitCode> {
             () = ends.next() => break,
             () = sleep_until(end.unwrap_or_else(Instant::now)), if end.is_some() => break,
             // Read beside everything else: `ssh -G` may take its time, and nothing else may wait for that.
-            _ = hangup.recv() => rereading = Some(Box::pin(async { asked.lasting_plan(&asked.file()?).await })),
-            plan = reread(&mut rereading) => reload(&mut engine, plan),
+            _ = hangup.recv() => reread.begin(),
+            plan = reread.next() => {
+                reload(&mut engine, plan);
+                outlets.planned(&engine);
+            }
+            _ = sampling.tick() => outlets.sample(&engine),
+            () = service.due() => service.tick(|| engine.snapshot()),
             _ = pause.recv() => engine.pause(&[], None),
             _ = resume.recv() => engine.resume(&[]),
-            asker = asked_on(socket.as_ref()) => {
-                if let Some(socket) = &socket {
-                    obey(&mut engine, &asker.request);
-                    socket.answer(asker, &engine.snapshot());
-                }
-            }
+            Some(wish) = wished.recv() => grant(&mut engine, wish),
             told = engine.next() => {
-                warn_of_name(&told);
+                service.news();
+                let noted = outlets.note(&engine, told);
+                let told = &noted.told;
+                warn_of_name(told);
                 let text = if args.json {
-                    serde_json::to_string(&told)?
-                } else if words::is_worth_telling(&told) {
-                    words::told(&told, coloured)
+                    serde_json::to_string(told)?
+                } else if words::is_worth_telling(told) {
+                    words::told(told, coloured)
                 } else {
                     continue;
                 };
@@ -101,7 +128,10 @@ async fn watch(args: WatchArgs) -> anyhow::Result<ExitCode> {
             }
         }
     }
+    Service::stopping();
+    server.stop();
     engine.stop().await;
+    outlets.end();
     printer.finish();
     Ok(ExitCode::SUCCESS)
 }
@@ -122,9 +152,9 @@ fn warn_of_name(told: &Told) {
     }
 }
 
-/// Does what is asked for, beside telling what is known.
-fn obey(engine: &mut Engine, request: &Request) {
-    match request {
+/// Does what somebody wants, and tells them what is known then.
+fn grant(engine: &mut Engine, wish: Wish) {
+    match &wish.request {
         Request::Status => {}
         Request::Pause { nodes, for_ms } => {
             engine.pause(nodes, for_ms.map(Duration::from_millis));
@@ -132,50 +162,46 @@ fn obey(engine: &mut Engine, request: &Request) {
         Request::Resume { nodes } => engine.resume(nodes),
         Request::Redial { nodes } => engine.redial(nodes),
     }
+    // Whoever has not waited for it does not want to know.
+    let _ = wish.done.send(engine.snapshot());
 }
 
-/// Where the status socket is: as given, none for `none`, else its usual place.
+/// Where a watcher is asked: as given, none for `none`, else its usual place.
 pub(crate) fn socket_path(given: Option<&PathBuf>) -> Option<PathBuf> {
+    path_or(given, status_socket::asked_path)
+}
+
+fn path_or(given: Option<&PathBuf>, usual: impl FnOnce() -> Option<PathBuf>) -> Option<PathBuf> {
     match given {
         Some(path) if path.as_os_str() == "none" => None,
         Some(path) => Some(path.clone()),
-        None => status_socket::default_path(),
+        None => usual(),
     }
 }
 
-/// The watching goes on without a socket; one that was asked for and cannot be had is worth a warning.
-async fn listen(given: Option<&PathBuf>) -> Option<StatusSocket> {
-    let path = socket_path(given)?;
-    match StatusSocket::listen(&path).await {
-        Ok(socket) => Some(socket),
-        Err(error) if given.is_some() => {
+/// Where others may come in: the Unix socket of this user, and the page's address. The watching goes on without the former; one that was asked for and cannot be had is worth a
+/// warning.
+fn doors(args: &WatchArgs, file: &ConfigFile) -> anyhow::Result<Vec<Door>> {
+    let mut doors = Vec::new();
+    let path = path_or(args.socket.as_ref(), status_socket::default_path);
+    match path.as_deref().map(Door::unix) {
+        Some(Ok(door)) => doors.push(door),
+        Some(Err(error)) if args.socket.is_some() => {
             warn!("Nobody can ask this watcher: {error}.");
-            None
         }
-        Err(error) => {
-            info!("Nobody can ask this watcher: {error}.");
-            None
+        Some(Err(error)) => info!("Nobody can ask this watcher: {error}."),
+        None => {}
+    }
+    if let Some(address) = args.listen.or(file.page.listen) {
+        let token = args.token_file.as_ref().or(file.page.token_file.as_ref());
+        let token = token.map(|path| Token::read(path)).transpose()?;
+        let door = Door::tcp(address, token)?;
+        if let Some(address) = door.address() {
+            words::say(&format!("heartline: the page is at http://{address}/"));
         }
+        doors.push(door);
     }
-}
-
-async fn asked_on(socket: Option<&StatusSocket>) -> Asker {
-    match socket {
-        Some(socket) => socket.asked().await,
-        None => std::future::pending().await,
-    }
-}
-
-type Rereading<'a> = Pin<Box<dyn Future<Output = anyhow::Result<Plan>> + 'a>>;
-
-/// The plan that is being read again; never, while none is.
-async fn reread(rereading: &mut Option<Rereading<'_>>) -> anyhow::Result<Plan> {
-    let Some(reading) = rereading else {
-        return std::future::pending().await;
-    };
-    let plan = reading.await;
-    *rereading = None;
-    plan
+    Ok(doors)
 }
 
 /// Goes over to what was read again. A mistake in it changes nothing: the old plan is carried on.
@@ -190,3 +216,6 @@ fn reload(engine: &mut Engine, plan: anyhow::Result<Plan>) {
         }
     }
 }
+
+/// How often numbers are taken.
+const SAMPLING: Duration = Duration::from_secs(5);
