@@ -10,6 +10,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 use heartline_watch::config::parse_duration;
 
+use crate::config::ConfigArgs;
 use crate::demo::DemoArgs;
 use crate::explain::ExplainArgs;
 use crate::flags::{NodeFlags, OneNode};
@@ -82,6 +83,8 @@ pub(crate) enum Command {
     /// Print what gives a key the right to beat and nothing else
     #[command(name = "guard-command")]
     Guard(GuardCommandArgs),
+    /// Look a configuration over, describe it, or make one from ssh_config or an inventory
+    Config(Box<ConfigArgs>),
     /// Print a completion script
     Completions(CompletionsArgs),
     /// Print a man page
@@ -246,6 +249,7 @@ impl Cli {
             Command::Probe(args) => args.node.flags.verbosity(),
             Command::Ghosts(args) => args.node.flags.verbosity(),
             Command::Serve(args) => args.verbosity(),
+            Command::Config(args) => args.verbosity(),
             Command::Explain(_)
             | Command::Demo(_)
             | Command::Status(_)

@@ -12,6 +12,7 @@ mod asked;
 mod autossh;
 mod check;
 mod cli;
+mod config;
 mod demo;
 mod explain;
 mod flags;
@@ -96,6 +97,7 @@ fn run(args: &[OsString]) -> ExitCode {
         Command::Demo(args) => demo::run(args),
         Command::Explain(args) => explain::run(&args),
         Command::Guard(args) => guard_command::run(&args),
+        Command::Config(args) => config::run(*args),
         Command::Completions(args) => man::completions(&args),
         Command::Man(args) => man::man(&args),
     };
