@@ -26,6 +26,10 @@ pub(crate) enum Command {
     Keep(KeepArguments),
     /// How fast `heartline run` moves bytes and how soon it starts a command, beside ssh
     Run(RunArguments),
+    /// What the page costs: CPU a beat, a first load, how soon an event is there
+    Page(PageArguments),
+    /// How many events a second the journal takes
+    Journal(JournalArguments),
     /// The floor's answering side; the bench starts it itself
     #[command(hide = true)]
     FloorPeer,
@@ -52,6 +56,32 @@ pub(crate) struct LinesArguments {
     /// Seconds of heartline's fuse on sshd; 0: none, as ssh has none
     #[arg(long, default_value = "0", value_parser = clap::value_parser!(u32).range(0..=86_400))]
     pub(crate) fuse: u32,
+    #[command(flatten)]
+    pub(crate) common: CommonArguments,
+}
+
+/// `bench journal`.
+#[derive(Debug, Args)]
+pub(crate) struct JournalArguments {
+    /// Events
+    #[arg(long, default_value = "200000", value_parser = clap::value_parser!(u64).range(1..=10_000_000))]
+    pub(crate) n: u64,
+    #[command(flatten)]
+    pub(crate) common: CommonArguments,
+}
+
+/// `bench page`.
+#[derive(Debug, Args)]
+pub(crate) struct PageArguments {
+    /// Lines, one beat a second each
+    #[arg(long, default_value = "1000", value_parser = clap::value_parser!(u32).range(10..=8_000))]
+    pub(crate) n: u32,
+    /// How long each watcher is measured, in seconds
+    #[arg(long, default_value = "30", value_parser = clap::value_parser!(u64).range(5..=3_600))]
+    pub(crate) seconds: u64,
+    /// How often, one after the other
+    #[arg(long, default_value = "3", value_parser = clap::value_parser!(u32).range(1..=100))]
+    pub(crate) rounds: u32,
     #[command(flatten)]
     pub(crate) common: CommonArguments,
 }

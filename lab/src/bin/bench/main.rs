@@ -4,6 +4,9 @@
 //!   below which no client can be, against the same servers, and prints the figures and ratios.
 //! * [`keep`] carries bytes through tunnels, and cuts them, by heartline, ssh and autossh.
 //! * [`run`](mod@run) moves bytes through `heartline run` and through ssh in turn.
+//! * [`journal`] counts the events a second that a journal takes.
+//! * [`page`] holds lines alone, and with a page open and metrics scraped, and prints what that costs, how much a first
+//!   load is, and how soon an event is there.
 //! * [`stop`] stops the servers of thousands of lines at once and prints when each was called down.
 //!
 //! The rest measures ([`measure`]), holds what is measured ([`watcher`], [`flock`], [`floor`],
@@ -17,9 +20,11 @@ mod arguments;
 mod flock;
 mod floor;
 mod interrupt;
+mod journal;
 mod keep;
 mod lines;
 mod measure;
+mod page;
 mod report;
 mod run;
 mod server;
@@ -42,6 +47,8 @@ fn main() -> ExitCode {
         Command::FloorClient(of) => floor::client::run(&of),
         Command::Lines(of) => prepare().and_then(|()| lines::run(&of)),
         Command::Keep(of) => prepare().and_then(|()| keep::run(&of)),
+        Command::Journal(of) => prepare().and_then(|()| journal::run(&of)),
+        Command::Page(of) => prepare().and_then(|()| page::run(&of)),
         Command::Run(of) => prepare().and_then(|()| run::run(&of)),
         Command::Stop(of) => prepare().and_then(|()| stop::run(&of)),
     };

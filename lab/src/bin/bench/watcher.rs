@@ -66,13 +66,26 @@ impl Watcher {
         count: u32,
         fuse: u32,
     ) -> Result<Self> {
+        Self::start_with(heartline, ssh_config, config, interval, count, fuse, &[])
+    }
+
+    /// The same, and more words on its command line.
+    pub(crate) fn start_with(
+        heartline: &Path,
+        ssh_config: &Path,
+        config: &Path,
+        interval: u32,
+        count: u32,
+        fuse: u32,
+        more: &[&str],
+    ) -> Result<Self> {
         let mut command = Command::new(heartline);
         command.args(["watch", "--json", "-F"]).arg(ssh_config);
         command.arg("-c").arg(config);
         command.args(["--interval", &format!("{interval}s")]);
         command.args(["--count", &count.to_string()]);
         command.args(["--fuse", &fuse.to_string()]);
-        command.stdin(Stdio::null());
+        command.args(more).stdin(Stdio::null());
         Ok(Self {
             running: Running::spawn(command)?,
             seen: Seen::default(),
