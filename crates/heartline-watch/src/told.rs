@@ -303,6 +303,25 @@ impl WatcherTold {
 }
 
 impl SharedTold {
+    /// How many lines fell, and of whom, for a person; each name as `shown`.
+    pub fn extent(&self, shown: impl Fn(&str) -> String) -> String {
+        let names: Vec<_> = self
+            .nodes
+            .iter()
+            .take(FEW)
+            .map(|name| shown(name))
+            .collect();
+        let more = match self.nodes.len() - names.len() {
+            0 => String::new(),
+            more => format!(" and {more} more"),
+        };
+        format!(
+            "all {} lines by it fell together, of {}{more}",
+            self.line_count,
+            names.join(", ")
+        )
+    }
+
     pub(crate) fn fell(
         t: Timestamp,
         tie: &Tie,
@@ -491,6 +510,9 @@ mod verdict {
             .ok_or_else(|| D::Error::custom("no such verdict"))
     }
 }
+
+/// Names that are told of many.
+const FEW: usize = 5;
 
 #[cfg(test)]
 mod tests {

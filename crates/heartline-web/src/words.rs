@@ -134,24 +134,7 @@ fn of_watcher(watcher: &WatcherTold) -> Line {
 
 fn of_shared(shared: &SharedTold) -> Line {
     let why = shared.cause.map_or_else(String::new, |cause| {
-        let names: Vec<_> = shared
-            .nodes
-            .iter()
-            .take(FEW)
-            .map(|name| shown(name))
-            .collect();
-        let more = shared.nodes.len().saturating_sub(names.len());
-        let more = if more > 0 {
-            format!(" and {more} more")
-        } else {
-            String::new()
-        };
-        format!(
-            "{}; all {} lines by it fell together, of {}{more}",
-            cause.sentence(),
-            shared.line_count,
-            names.join(", ")
-        )
+        format!("{}; {}", cause.sentence(), shared.extent(shown))
     });
     Line {
         what: format!("{} {}", shared.by, shown(&shared.name)),
@@ -203,8 +186,6 @@ pub(crate) fn percent(share: f64) -> String {
 
 /// What is shown of a name.
 const LONGEST: usize = 120;
-/// Names that are told of many.
-const FEW: usize = 5;
 
 #[cfg(test)]
 mod tests {

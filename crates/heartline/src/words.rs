@@ -169,24 +169,7 @@ fn shared_told(shared: &SharedTold, coloured: bool) -> String {
     let (by, name) = (shared.by, plain(&shared.name));
     let mut text = format!("{}  {by} {name}  {state}", clock(shared.t));
     if let Some(cause) = shared.cause {
-        let nodes: Vec<_> = shared
-            .nodes
-            .iter()
-            .take(FEW)
-            .map(|node| plain(node))
-            .collect();
-        let more = shared.nodes.len().saturating_sub(nodes.len());
-        let more = if more > 0 {
-            format!(" and {more} more")
-        } else {
-            String::new()
-        };
-        let _ = write!(
-            text,
-            "  {cause}: all {} lines by it fell together, of {}{more}",
-            shared.line_count,
-            nodes.join(", ")
-        );
+        let _ = write!(text, "  {cause}: {}", shared.extent(plain));
     }
     text
 }
@@ -249,5 +232,3 @@ pub(crate) fn plain(name: &str) -> String {
 }
 
 const MAX_NAME: usize = 1_000;
-/// Names that are told of many.
-const FEW: usize = 5;

@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 use std::io::{Read, Write};
-use std::net::TcpListener;
+use std::net::{TcpListener, TcpStream};
 use std::os::unix::fs::PermissionsExt;
 use std::process::Command;
 use std::thread::{self, sleep};
@@ -157,25 +157,24 @@ fn who_refuses_is_asked_once_and_who_is_busy_when_they_like() {
 
 /// Answers a byte now and then, for ever.
 fn trickling() -> String {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let address = listener.local_addr().unwrap();
-    thread::spawn(move || {
-        for stream in listener.incoming() {
-            let mut stream = stream.unwrap();
-            thread::spawn(move || {
-                let _ = stream.read(&mut [0; 4096]);
-                let _ = stream.write_all(b"HTTP/1.1 200 OK\r\nX-");
-                while stream.write_all(b"a").is_ok() {
-                    sleep(Duration::from_millis(50));
-                }
-            });
+    answering(|stream| {
+        let _ = stream.write_all(b"HTTP/1.1 200 OK\r\nX-");
+        while stream.write_all(b"a").is_ok() {
+            sleep(Duration::from_millis(50));
         }
-    });
-    format!("http://{address}/")
+    })
 }
 
 /// Answers with a body that has no end.
 fn flooding() -> String {
+    answering(|stream| {
+        let _ = stream.write_all(b"HTTP/1.1 503 No\r\n\r\n");
+        while stream.write_all(&[b'a'; 8_192]).is_ok() {}
+    })
+}
+
+/// The address of one that answers each request so.
+fn answering(answer: fn(&mut TcpStream)) -> String {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();
     thread::spawn(move || {
@@ -183,8 +182,7 @@ fn flooding() -> String {
             let mut stream = stream.unwrap();
             thread::spawn(move || {
                 let _ = stream.read(&mut [0; 4096]);
-                let _ = stream.write_all(b"HTTP/1.1 503 No\r\n\r\n");
-                while stream.write_all(&[b'a'; 8_192]).is_ok() {}
+                answer(&mut stream);
             });
         }
     });
